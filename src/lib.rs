@@ -1,0 +1,3 @@
+//! Prescale forecasts what each Kubernetes workload will need and writes it into Git before it is needed.
+
+pub mod model;

@@ -1,0 +1,2 @@
+//! The `prescale` binary.
+fn main() {}

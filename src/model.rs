@@ -1,0 +1,35 @@
+//! The vocabulary that every stage shares. No I/O, no clock, no outside system.
+//!
+//! | word | type |
+//! |---|---|
+//! | workload | [`WorkloadId`], as rendered; [`RenderedWorkload`] is what an overlay says of it |
+//! | demand | [`Series`] of a [`Signal`] |
+//! | policy | [`ScalingPolicy`] |
+//! | forecast | [`Forecast`] of the maximum over a [`Window`] |
+//! | plan | [`Plan`]: [`Change`]s and [`Held`]s, each with typed reasons |
+//! | site | [`Site`]: where a value lives in a file |
+//! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
+
+pub mod forecast;
+pub mod plan;
+pub mod policy;
+pub mod quantity;
+pub mod record;
+pub mod refusal;
+pub mod rendered;
+pub mod series;
+pub mod snapshot;
+pub mod tree;
+pub mod workload;
+
+pub use forecast::{Forecast, Window};
+pub use plan::{Change, Field, Held, HoldReason, Plan, Proof, Reason, Rhythm, Route, Site, SiteKind, Value};
+pub use policy::{ScalingPolicy, Signal};
+pub use quantity::{Bytes, Millicores, Resource};
+pub use record::Record;
+pub use refusal::{Place, Refusal, RefusalCode};
+pub use rendered::{Container, Hpa, HpaMetric, Rendered, RenderedWorkload, ScaledObject, Scaler};
+pub use series::Series;
+pub use snapshot::{Observed, Snapshot};
+pub use tree::{Entry, FileMode, RepoPath, Tree};
+pub use workload::{ObjectRef, WorkloadId, WorkloadKind};

@@ -1,0 +1,447 @@
+//! The plan: what will change and what is held back, each with typed reasons.
+//!
+//! It is complete before anything is written, and printing it needs nothing else.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, Millicores, ObjectRef, Place, Refusal, RepoPath, Resource, Signal, Window, WorkloadId};
+
+/// A field that Prescale writes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Field {
+    /// `spec.replicas` of the workload.
+    Replicas,
+    /// `spec.minReplicas` of its HPA.
+    MinReplicas,
+    /// `spec.maxReplicas` of its HPA.
+    MaxReplicas,
+    /// `spec.minReplicaCount` of its ScaledObject.
+    MinReplicaCount,
+    /// `spec.maxReplicaCount` of its ScaledObject.
+    MaxReplicaCount,
+    /// `resources.requests` of a container.
+    Request {
+        /// The container's name.
+        container: String,
+        /// Which resource.
+        resource: Resource,
+    },
+    /// `resources.limits` of a container.
+    Limit {
+        /// The container's name.
+        container: String,
+        /// Which resource.
+        resource: Resource,
+    },
+}
+
+impl Field {
+    /// How this kind of change moves.
+    pub fn rhythm(&self) -> Rhythm {
+        match self {
+            Self::Replicas | Self::MinReplicas | Self::MaxReplicas | Self::MinReplicaCount | Self::MaxReplicaCount => Rhythm::Floor,
+            Self::Request { .. } | Self::Limit { .. } => Rhythm::Template,
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replicas => f.pad("replicas"),
+            Self::MinReplicas => f.pad("minReplicas"),
+            Self::MaxReplicas => f.pad("maxReplicas"),
+            Self::MinReplicaCount => f.pad("minReplicaCount"),
+            Self::MaxReplicaCount => f.pad("maxReplicaCount"),
+            Self::Request { container, resource } => f.pad(&format!("{container} requests.{resource}")),
+            Self::Limit { container, resource } => f.pad(&format!("{container} limits.{resource}")),
+        }
+    }
+}
+
+/// How a kind of change moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rhythm {
+    /// Often; restarts nothing.
+    Floor,
+    /// Rarely; a change of the pod template restarts every pod.
+    Template,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A replica count.
+    Count(u32),
+    /// A CPU quantity.
+    Cpu(Millicores),
+    /// A memory quantity.
+    Memory(Bytes),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Cpu(cpu) => cpu.fmt(f),
+            Self::Memory(memory) => memory.fmt(f),
+        }
+    }
+}
+
+/// Which way a change travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Route {
+    /// Reported, never written.
+    #[default]
+    Observe,
+    /// A commit to the tracked branch.
+    Commit,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Observe => "observe",
+            Self::Commit => "commit",
+        })
+    }
+}
+
+/// One field of one workload to write.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// Whose need it answers.
+    pub workload: WorkloadId,
+    /// The object that holds the field: the workload itself, or its autoscaler.
+    pub object: ObjectRef,
+    /// The overlay that renders it.
+    pub overlay: RepoPath,
+    /// The field.
+    pub field: Field,
+    /// The value as rendered now; absent where nothing sets it.
+    pub from: Option<Value>,
+    /// The value to write.
+    pub to: Value,
+    /// Why, the most important first.
+    pub reasons: Vec<Reason>,
+    /// Which way it travels.
+    pub route: Route,
+}
+
+/// Why a value is what it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Reason {
+    /// The forecast of the window's peak needs this many replicas.
+    PeakDemand {
+        /// What drives it.
+        signal: Signal,
+        /// The model that forecast it.
+        model: String,
+        /// The quantile of the window maximum that pays at the price of shortfall.
+        quantile: f64,
+        /// That quantile, in the signal's unit.
+        demand: f64,
+        /// What one replica carries, in the same unit.
+        capacity: f64,
+    },
+    /// Bounded by the policy's or the autoscaler's least.
+    AtLeast {
+        /// The bound.
+        bound: u32,
+    },
+    /// Bounded by the policy's or the autoscaler's most, though the forecast asks for more.
+    AtMost {
+        /// The bound.
+        bound: u32,
+        /// What the forecast asks for.
+        wanted: u32,
+    },
+    /// Moved only a step of the way.
+    Stepped {
+        /// What the forecast asks for.
+        wanted: u32,
+        /// The largest step allowed now, in replicas.
+        step: u32,
+    },
+    /// The ceiling must leave the reactive autoscaler room above the floor.
+    RoomAboveFloor {
+        /// The floor.
+        floor: u32,
+    },
+    /// A percentile of what the container used, with headroom.
+    Usage {
+        /// The percentile, 0–100.
+        percentile: f64,
+        /// Its value: cores or bytes.
+        used: f64,
+        /// The headroom on top, as a share.
+        headroom: f64,
+        /// How much history stands behind it, in seconds.
+        #[serde(with = "seconds")]
+        history: TimeDelta,
+    },
+}
+
+/// Why something is left alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum HoldReason {
+    /// It already holds the planned value.
+    Unchanged,
+    /// The change is smaller than the policy cares for.
+    TooSmall {
+        /// The relative change.
+        change: f64,
+        /// The least that is worth a change.
+        least: f64,
+    },
+    /// A switch stops all writing.
+    Paused {
+        /// Which: the configuration's `paused`, or an annotation.
+        by: String,
+    },
+    /// Scaled down less than the cool-down ago.
+    CoolingDown {
+        /// When it may move again.
+        until: DateTime<Utc>,
+    },
+    /// There is no history for the signal.
+    NoData {
+        /// The signal that was looked for.
+        signal: Signal,
+        /// What the source said.
+        detail: String,
+    },
+    /// Too little history for a forecast.
+    ShortHistory {
+        /// How much there is, in seconds.
+        #[serde(with = "seconds")]
+        have: TimeDelta,
+        /// How much is needed, in seconds.
+        #[serde(with = "seconds")]
+        need: TimeDelta,
+    },
+    /// The last sample is too old: it is never scaled on silence.
+    StaleData {
+        /// The last sample.
+        last: DateTime<Utc>,
+        /// The oldest that would do, in seconds before now.
+        #[serde(with = "seconds")]
+        limit: TimeDelta,
+    },
+    /// A source failed for this workload.
+    SourceFailed {
+        /// The error, with its remedy.
+        detail: String,
+    },
+    /// Nothing says what one replica carries.
+    CapacityUnknown {
+        /// What to set.
+        detail: String,
+    },
+    /// The policy contradicts itself or the workload.
+    PolicyInvalid {
+        /// All that is wrong.
+        detail: String,
+    },
+    /// Two policies name the same workload.
+    PolicyOverlap {
+        /// Where they stand.
+        places: Vec<Place>,
+    },
+    /// The policy names a workload that the overlay does not render.
+    WorkloadAbsent,
+    /// An HPA scales on this container resource's utilization, so that a new request would move its scale point.
+    HpaOwnsResource {
+        /// Which resource.
+        resource: Resource,
+    },
+    /// Several autoscalers target the workload.
+    SeveralScalers {
+        /// Which.
+        scalers: Vec<ObjectRef>,
+    },
+    /// The workload may scale to zero, and the policy does not ask for a floor above it.
+    ScalesToZero,
+    /// It cannot be edited safely.
+    Refused(Refusal),
+    /// Another change of the same overlay failed its proof, and this one could not be proven apart from it.
+    ProofShared {
+        /// The proof's words.
+        detail: String,
+    },
+}
+
+impl HoldReason {
+    /// Whether something is wrong, as opposed to nothing being to do: what `--strict` looks at.
+    pub fn is_error(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unchanged
+                | Self::TooSmall { .. }
+                | Self::Paused { .. }
+                | Self::CoolingDown { .. }
+                | Self::ScalesToZero
+                | Self::HpaOwnsResource { .. }
+        )
+    }
+
+    /// The stable name, for metrics and scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::TooSmall { .. } => "too-small",
+            Self::Paused { .. } => "paused",
+            Self::CoolingDown { .. } => "cooling-down",
+            Self::NoData { .. } => "no-data",
+            Self::ShortHistory { .. } => "short-history",
+            Self::StaleData { .. } => "stale-data",
+            Self::SourceFailed { .. } => "source-failed",
+            Self::CapacityUnknown { .. } => "capacity-unknown",
+            Self::PolicyInvalid { .. } => "policy-invalid",
+            Self::PolicyOverlap { .. } => "policy-overlap",
+            Self::WorkloadAbsent => "workload-absent",
+            Self::HpaOwnsResource { .. } => "hpa-owns-resource",
+            Self::SeveralScalers { .. } => "several-scalers",
+            Self::ScalesToZero => "scales-to-zero",
+            Self::Refused(refusal) => refusal.code.as_str(),
+            Self::ProofShared { .. } => "proof-shared",
+        }
+    }
+}
+
+/// One field, or a whole workload, that is left alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// Which workload.
+    pub workload: WorkloadId,
+    /// The overlay that renders it.
+    pub overlay: RepoPath,
+    /// Which field; absent when it is all of them.
+    pub field: Option<Field>,
+    /// The value that would have been written.
+    pub wanted: Option<Value>,
+    /// Why not.
+    pub why: HoldReason,
+}
+
+/// What is known of one workload's demand: what the plan shows beside its changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outlook {
+    /// Which workload.
+    pub workload: WorkloadId,
+    /// The overlay that renders it.
+    pub overlay: RepoPath,
+    /// What drives it.
+    pub signal: Signal,
+    /// The model whose forecast was used.
+    pub model: String,
+    /// The quantile of the window maximum that pays.
+    pub quantile: f64,
+    /// That quantile: the demand to be ready for.
+    pub peak: f64,
+    /// What one replica carries.
+    pub capacity: f64,
+    /// The floor that the window needs, before guards.
+    pub floor: u32,
+    /// Hourly maxima of the last day, the oldest first; `None` where nothing was measured.
+    pub history: Vec<Option<f64>>,
+    /// Hourly expected maxima of the day ahead.
+    pub ahead: Vec<f64>,
+}
+
+/// What will change and what is held back.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// What the decisions cover, for a workload with the default lead time.
+    pub window: Window,
+    /// What was forecast, by workload.
+    pub outlooks: Vec<Outlook>,
+    /// What will change.
+    pub changes: Vec<Change>,
+    /// What is left alone.
+    pub held: Vec<Held>,
+}
+
+/// How a site sets a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SiteKind {
+    /// An entry of the overlay's `replicas:` transformer.
+    ReplicasTransformer,
+    /// A strategic-merge patch, in a file or inline.
+    StrategicMerge,
+    /// A JSON6902 patch, in a file or inline.
+    Json6902,
+    /// A manifest that belongs to this overlay alone.
+    Manifest,
+    /// The Component that Prescale owns.
+    Component,
+}
+
+/// The place that owns a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Site {
+    /// File and line.
+    pub place: Place,
+    /// How it sets the value.
+    pub kind: SiteKind,
+}
+
+/// What the render before and after says of an overlay's changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "proof", rename_all = "camelCase")]
+pub enum Proof {
+    /// The renders differ in the planned fields and nowhere else.
+    Rendered {
+        /// SHA-256 of the render before.
+        before: String,
+        /// SHA-256 of the render after.
+        after: String,
+        /// Which program rendered.
+        by: String,
+    },
+    /// It could not be rendered.
+    NotRendered {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rendered { .. } => f.pad("proven by render"),
+            Self::NotRendered { why } => f.pad(&format!("not rendered: {why}")),
+        }
+    }
+}
+
+mod seconds {
+    use chrono::TimeDelta;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(delta: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(delta.num_seconds())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeDelta, D::Error> {
+        i64::deserialize(deserializer).map(TimeDelta::seconds)
+    }
+}

@@ -1,0 +1,376 @@
+//! The contract with the config repository: what a `ScalingPolicy` may say, and what it means where it says nothing.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, Millicores, Route, WorkloadKind};
+
+/// The `apiVersion` of a [`ScalingPolicy`].
+pub const API_VERSION: &str = "prescale.dev/v1alpha1";
+
+/// How one workload is to be scaled. Everything but `spec.target` has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScalingPolicy {
+    /// [`API_VERSION`]
+    pub api_version: String,
+    /// `ScalingPolicy`
+    pub kind: String,
+    /// The policy's own name and, for its target, the namespace.
+    pub metadata: Metadata,
+    /// What it says.
+    pub spec: Spec,
+}
+
+/// The metadata that is read; labels and annotations may stand beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The policy's name.
+    pub name: String,
+    /// The namespace of the target. Default: that of the one workload of this kind and name that the overlay renders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// What a policy says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// The workload, as rendered.
+    pub target: Target,
+    /// What drives it: `cpu`, `memory`, `requests`, or `{promql: <expression>}`. Default: `cpu`.
+    #[serde(default, with = "serde_yaml::with::singleton_map")]
+    pub signal: Signal,
+    /// Demand that one replica can carry, in the signal's unit. Default for `cpu` and `memory`: the pod's request times the HPA's target
+    /// utilization, or times 0.7 without one. Other signals need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_per_replica: Option<f64>,
+    /// What a minute short of capacity costs, in replica-minutes. Default: 100.
+    #[serde(default = "default_price")]
+    pub shortfall_price: f64,
+    /// From a decision to Ready pods. Default: the configuration's `decision.leadTime`, or what was measured where that is longer.
+    #[serde(default, with = "duration_option", skip_serializing_if = "Option::is_none")]
+    pub lead_time: Option<Duration>,
+    /// How old the last sample may be. Default: 15m.
+    #[serde(default = "default_stale_after", with = "duration")]
+    pub stale_after: Duration,
+    /// Bounds and steps of the floor.
+    #[serde(default)]
+    pub replicas: ReplicasPolicy,
+    /// Requests of the containers.
+    #[serde(default)]
+    pub requests: RequestsPolicy,
+    /// Which way changes travel. Default: `observe` for both rhythms.
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// The workload that a policy names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Target {
+    /// `Deployment`, `StatefulSet` or `Rollout`. Default: `Deployment`.
+    #[serde(default = "default_kind")]
+    pub kind: WorkloadKind,
+    /// Its name, as rendered.
+    pub name: String,
+}
+
+/// What drives a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Signal {
+    /// CPU that the workload's pods use together, in cores.
+    #[default]
+    Cpu,
+    /// Working set of the workload's pods together, in bytes.
+    Memory,
+    /// Requests a second that the workload's pods answer together.
+    Requests,
+    /// The first series of a PromQL expression, in whatever unit it has.
+    Promql(String),
+}
+
+impl Signal {
+    /// The name by which a signal is known in files and messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Requests => "requests",
+            Self::Promql(_) => "promql",
+        }
+    }
+
+    /// The unit, as printed behind a number.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cores",
+            Self::Memory => "bytes",
+            Self::Requests => "req/s",
+            Self::Promql(_) => "",
+        }
+    }
+}
+
+/// Bounds and steps of the floor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ReplicasPolicy {
+    /// Never fewer. Default: 1.
+    pub min: u32,
+    /// Never more. Default: the autoscaler's own maximum, or 100 without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// The largest share of the present floor that one decision adds; at least one replica. Default: 1.0 (it may double).
+    pub step_up: f64,
+    /// The largest share of the present floor that one decision takes away; at least one replica. Default: 0.2.
+    pub step_down: f64,
+    /// How long after its last change a floor may fall again. Default: 30m.
+    #[serde(with = "duration")]
+    pub cool_down: Duration,
+    /// Whether a floor of zero (an HPA or ScaledObject that may scale to zero) is raised. Default: false.
+    pub raise_from_zero: bool,
+}
+
+/// Requests of the containers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RequestsPolicy {
+    /// Whether they are sized at all. Default: true.
+    pub enabled: bool,
+    /// CPU: which percentile of the busiest pod's usage. Default: 95.
+    pub cpu_percentile: f64,
+    /// Memory: which percentile of the largest pod's working set. Default: 100 (its maximum).
+    pub memory_percentile: f64,
+    /// Headroom on top, as a share. Default: 0.15.
+    pub headroom: f64,
+    /// The least relative change worth a restart of every pod. Default: 0.1.
+    pub least_change: f64,
+    /// How much history must stand behind it. Default: 3d.
+    #[serde(with = "duration")]
+    pub least_history: Duration,
+    /// CPU requests never fall below. Default: 10m.
+    pub min_cpu: Millicores,
+    /// Memory requests never fall below. Default: 32Mi.
+    pub min_memory: Bytes,
+}
+
+/// Which way changes travel, by rhythm. In YAML one route for both, or one for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "DeliveryForm", rename_all = "camelCase")]
+pub struct Delivery {
+    /// Floors.
+    pub floors: Route,
+    /// Requests: changes of the pod template.
+    pub templates: Route,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`observe`, `commit`, or a mapping with `floors` and `templates`, each one of the two")]
+enum DeliveryForm {
+    Both(Route),
+    Each(EachDelivery),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct EachDelivery {
+    floors: Route,
+    templates: Route,
+}
+
+impl From<DeliveryForm> for Delivery {
+    fn from(form: DeliveryForm) -> Self {
+        match form {
+            DeliveryForm::Both(route) => Self { floors: route, templates: route },
+            DeliveryForm::Each(each) => Self { floors: each.floors, templates: each.templates },
+        }
+    }
+}
+
+impl Default for ReplicasPolicy {
+    fn default() -> Self {
+        Self { min: 1, max: None, step_up: 1.0, step_down: 0.2, cool_down: Duration::from_secs(30 * 60), raise_from_zero: false }
+    }
+}
+
+impl Default for RequestsPolicy {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            cpu_percentile: 95.0,
+            memory_percentile: 100.0,
+            headroom: 0.15,
+            least_change: 0.1,
+            least_history: Duration::from_secs(3 * 86_400),
+            min_cpu: Millicores(10),
+            min_memory: Bytes(32 * Bytes::MEBIBYTE),
+        }
+    }
+}
+
+fn default_price() -> f64 {
+    100.0
+}
+
+fn default_stale_after() -> Duration {
+    Duration::from_secs(15 * 60)
+}
+
+fn default_kind() -> WorkloadKind {
+    WorkloadKind::Deployment
+}
+
+impl ScalingPolicy {
+    /// All that is wrong with what it says, in words that name the field and the remedy. Empty when it can be followed.
+    pub fn problems(&self) -> Vec<String> {
+        let spec = &self.spec;
+        let mut problems = Vec::new();
+        let mut must = |holds: bool, problem: String| {
+            if !holds {
+                problems.push(problem);
+            }
+        };
+        must(self.api_version == API_VERSION, format!("apiVersion is `{}`: write `{API_VERSION}`", self.api_version));
+        must(!spec.target.name.is_empty(), "spec.target.name is empty: name the workload as the overlay renders it".into());
+        if let Some(capacity) = spec.capacity_per_replica {
+            must(capacity.is_finite() && capacity > 0.0, format!("spec.capacityPerReplica is {capacity}: it must be above zero"));
+        }
+        must(
+            spec.shortfall_price.is_finite() && spec.shortfall_price >= 1.0,
+            format!(
+                "spec.shortfallPrice is {}: it must be at least 1, since a minute short never costs less than a replica-minute",
+                spec.shortfall_price
+            ),
+        );
+        let replicas = &spec.replicas;
+        if let Some(max) = replicas.max {
+            must(
+                replicas.min <= max,
+                format!("spec.replicas.min ({}) is above spec.replicas.max ({max}): swap or correct them", replicas.min),
+            );
+            must(max > 0, "spec.replicas.max is 0: remove it, or give at least 1".into());
+        }
+        must(replicas.step_up > 0.0, format!("spec.replicas.stepUp is {}: it must be above zero", replicas.step_up));
+        must(
+            replicas.step_down > 0.0 && replicas.step_down <= 1.0,
+            format!("spec.replicas.stepDown is {}: it must be above 0 and at most 1", replicas.step_down),
+        );
+        let requests = &spec.requests;
+        for (field, percentile) in [("cpuPercentile", requests.cpu_percentile), ("memoryPercentile", requests.memory_percentile)] {
+            must((50.0..=100.0).contains(&percentile), format!("spec.requests.{field} is {percentile}: it must lie between 50 and 100"));
+        }
+        must(
+            (0.0..=2.0).contains(&requests.headroom),
+            format!("spec.requests.headroom is {}: it is a share between 0 and 2 (0.15 for 15 %)", requests.headroom),
+        );
+        must(
+            (0.0..=1.0).contains(&requests.least_change),
+            format!("spec.requests.leastChange is {}: it is a share between 0 and 1", requests.least_change),
+        );
+        problems
+    }
+
+    /// The route of a change of this rhythm.
+    pub fn route(&self, rhythm: super::Rhythm) -> Route {
+        match rhythm {
+            super::Rhythm::Floor => self.spec.delivery.floors,
+            super::Rhythm::Template => self.spec.delivery.templates,
+        }
+    }
+}
+
+/// A `std` duration as a `chrono` one; beyond what that can hold, its greatest.
+pub fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+/// Durations as people write them: `90s`, `10m`, `6h`, `28d`.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes `10m`.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*duration))
+    }
+
+    /// Reads `10m`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text)
+            .map_err(|e| D::Error::custom(format!("`{text}` is not a duration ({e}): write for instance `90s`, `10m`, `6h` or `28d`")))
+    }
+}
+
+mod duration_option {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::duration::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        super::duration::deserialize(deserializer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(spec: &str) -> Result<ScalingPolicy, serde_yaml::Error> {
+        serde_yaml::from_str(&format!(
+            "apiVersion: {API_VERSION}\nkind: ScalingPolicy\nmetadata: {{name: web, labels: {{a: b}}}}\nspec: {spec}\n"
+        ))
+    }
+
+    #[test]
+    fn everything_but_the_target_has_a_default() {
+        let policy = policy("{target: {name: web}}").unwrap();
+        assert_eq!(policy.spec.target.kind, WorkloadKind::Deployment);
+        assert_eq!(policy.spec.signal, Signal::Cpu);
+        assert_eq!(policy.spec.delivery, Delivery { floors: Route::Observe, templates: Route::Observe });
+        assert!(policy.problems().is_empty());
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, leadTime: 3m, staleAfter: 5m, \
+            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, raiseFromZero: true}, \
+            requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
+            delivery: {floors: commit}}";
+        let policy = policy(text).unwrap();
+        assert_eq!(policy.spec.signal, Signal::Promql("sum(q)".into()));
+        assert_eq!(policy.spec.lead_time, Some(Duration::from_secs(180)));
+        assert_eq!(policy.spec.delivery, Delivery { floors: Route::Commit, templates: Route::Observe });
+        let again: ScalingPolicy = serde_yaml::from_str(&serde_yaml::to_string(&policy).unwrap()).unwrap();
+        assert_eq!(again, policy);
+    }
+
+    #[test]
+    fn problems_are_told_all_at_once() {
+        let policy =
+            policy("{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2}, requests: {cpuPercentile: 0.95}}").unwrap();
+        let problems = policy.problems().join("\n");
+        for word in ["capacityPerReplica", "replicas.min (5)", "cpuPercentile"] {
+            assert!(problems.contains(word), "{problems}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_errors() {
+        let error = policy("{target: {name: web}, replica: {min: 5}}").unwrap_err().to_string();
+        assert!(error.contains("replica") && error.contains("replicas"), "{error}");
+    }
+}

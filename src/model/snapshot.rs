@@ -1,0 +1,59 @@
+//! All that is known when a run decides: demand, Git, past records, and what is missing.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{HoldReason, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, WorkloadId};
+
+/// One workload that a policy names, with all that was learned of it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The overlay that renders it.
+    pub overlay: RepoPath,
+    /// What the overlay says of it.
+    pub rendered: RenderedWorkload,
+    /// The policy that governs it.
+    pub policy: ScalingPolicy,
+    /// Where the policy stands.
+    pub policy_place: Place,
+    /// The demand that drives it, or why there is none.
+    pub demand: Result<Series, HoldReason>,
+    /// What each container used, by name: of its busiest pod, in cores and in bytes.
+    pub usage: BTreeMap<String, Usage>,
+    /// Measured time from a pod's creation to Ready, where it was measured.
+    pub startup: Option<TimeDelta>,
+}
+
+/// What a container used.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// CPU of the busiest pod, in cores.
+    pub cpu: Option<Series>,
+    /// Memory working set of the largest pod, in bytes.
+    pub memory: Option<Series>,
+}
+
+/// All that is known at `now`.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub now: DateTime<Utc>,
+    /// The workloads that policies name and overlays render.
+    pub workloads: Vec<Observed>,
+    /// Policies and workloads that cannot be decided on, and why.
+    pub amiss: Vec<Amiss>,
+    /// The latest record of each workload.
+    pub past: BTreeMap<WorkloadId, Record>,
+}
+
+/// A policy that leads to no decision.
+#[derive(Clone, Debug)]
+pub struct Amiss {
+    /// The workload that it names.
+    pub workload: WorkloadId,
+    /// The overlay beside which it stands.
+    pub overlay: RepoPath,
+    /// Why.
+    pub why: HoldReason,
+}
