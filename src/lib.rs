@@ -3,3 +3,7 @@
 pub mod model;
 
 pub mod forecast;
+
+pub mod decide;
+
+pub mod clients;

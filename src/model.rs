@@ -10,7 +10,9 @@
 //! | site | [`Site`]: where a value lives in a file |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
+pub mod edit;
 pub mod forecast;
+pub mod nearest;
 pub mod plan;
 pub mod policy;
 pub mod quantity;
@@ -22,6 +24,7 @@ pub mod snapshot;
 pub mod tree;
 pub mod workload;
 
+pub use edit::{Edited, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use forecast::{Forecast, Window};
 pub use plan::{Change, Field, Held, HoldReason, Plan, Proof, Reason, Rhythm, Route, Site, SiteKind, Value};
 pub use policy::{ScalingPolicy, Signal};

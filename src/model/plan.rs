@@ -47,6 +47,22 @@ impl Field {
             Self::Request { .. } | Self::Limit { .. } => Rhythm::Template,
         }
     }
+
+    /// Where it stands in the rendered object, an item of a list going by its name.
+    pub fn path(&self) -> Vec<String> {
+        let resources = |container: &String, group: &str, resource: &Resource| {
+            ["spec", "template", "spec", "containers", container, "resources", group, resource.as_str()].map(ToOwned::to_owned).to_vec()
+        };
+        match self {
+            Self::Replicas => vec!["spec".to_owned(), "replicas".to_owned()],
+            Self::MinReplicas => vec!["spec".to_owned(), "minReplicas".to_owned()],
+            Self::MaxReplicas => vec!["spec".to_owned(), "maxReplicas".to_owned()],
+            Self::MinReplicaCount => vec!["spec".to_owned(), "minReplicaCount".to_owned()],
+            Self::MaxReplicaCount => vec!["spec".to_owned(), "maxReplicaCount".to_owned()],
+            Self::Request { container, resource } => resources(container, "requests", resource),
+            Self::Limit { container, resource } => resources(container, "limits", resource),
+        }
+    }
 }
 
 impl fmt::Display for Field {
@@ -178,6 +194,13 @@ pub enum Reason {
         /// The floor.
         floor: u32,
     },
+    /// A request never exceeds its limit.
+    AtLimit {
+        /// The limit.
+        limit: Value,
+        /// What usage asks for.
+        wanted: Value,
+    },
     /// A percentile of what the container used, with headroom.
     Usage {
         /// The percentile, 0–100.
@@ -275,11 +298,6 @@ pub enum HoldReason {
     ScalesToZero,
     /// It cannot be edited safely.
     Refused(Refusal),
-    /// Another change of the same overlay failed its proof, and this one could not be proven apart from it.
-    ProofShared {
-        /// The proof's words.
-        detail: String,
-    },
 }
 
 impl HoldReason {
@@ -315,7 +333,6 @@ impl HoldReason {
             Self::SeveralScalers { .. } => "several-scalers",
             Self::ScalesToZero => "scales-to-zero",
             Self::Refused(refusal) => refusal.code.as_str(),
-            Self::ProofShared { .. } => "proof-shared",
         }
     }
 }

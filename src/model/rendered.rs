@@ -68,7 +68,7 @@ pub struct Hpa {
     pub object: ObjectRef,
     /// `spec.minReplicas`; Kubernetes takes 1 where it is absent.
     pub min: Option<u32>,
-    /// `spec.maxReplicas`
+    /// `spec.maxReplicas`, which Kubernetes demands; absent when it is not a number.
     pub max: Option<u32>,
     /// What it scales on.
     pub metrics: Vec<HpaMetric>,

@@ -43,8 +43,8 @@ pub struct Snapshot {
     pub workloads: Vec<Observed>,
     /// Policies and workloads that cannot be decided on, and why.
     pub amiss: Vec<Amiss>,
-    /// The latest record of each workload.
-    pub past: BTreeMap<WorkloadId, Record>,
+    /// What earlier runs recorded, the oldest first.
+    pub past: Vec<Record>,
 }
 
 /// A policy that leads to no decision.

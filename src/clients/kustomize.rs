@@ -1,0 +1,123 @@
+//! The real Kustomize, as a program: what a render says is what Argo CD will apply.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+
+/// How overlays are rendered for the proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// `auto` (the first of `kustomize` and `kubectl` on the PATH), `none`, or the path of one of the two. Default: `auto`.
+    pub program: String,
+    /// Further arguments of the build, as in Argo CD's `kustomize.buildOptions`. Default: none.
+    pub build_options: Vec<String>,
+    /// How long one render may take. Default: 60s.
+    #[serde(with = "crate::model::policy::duration")]
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { program: "auto".to_owned(), build_options: Vec::new(), timeout: Duration::from_secs(60) }
+    }
+}
+
+/// A program that renders.
+#[derive(Clone, Debug)]
+pub struct Kustomize {
+    program: PathBuf,
+    /// `kubectl` takes the build as a subcommand.
+    subcommand: &'static str,
+    build_options: Vec<String>,
+    timeout: Duration,
+    version: String,
+}
+
+/// A render that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The program was named but does not run.
+    #[error("cannot run `{program}`: {source}; correct `render.program`, or leave it at `auto`")]
+    NoProgram {
+        /// Its path.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It answered with an error.
+    #[error("{folder} does not render: {message}")]
+    Failed {
+        /// The folder.
+        folder: String,
+        /// What it wrote to standard error, shortened.
+        message: String,
+    },
+    /// It did not answer.
+    #[error("{folder} did not render within {} s; raise `render.timeout` if its remote bases are slow", timeout.as_secs())]
+    TimedOut {
+        /// The folder.
+        folder: String,
+        /// The limit.
+        timeout: Duration,
+    },
+}
+
+impl Kustomize {
+    /// The program that the settings name, or the first one found; `None` when there is none, or none is wanted.
+    pub async fn find(settings: &Settings) -> Result<Option<Self>, RenderError> {
+        let candidates: &[&str] = match settings.program.as_str() {
+            "none" => &[],
+            "auto" => &["kustomize", "kubectl"],
+            program => &[program],
+        };
+        for candidate in candidates {
+            let kubectl = Path::new(candidate).file_name().is_some_and(|name| name.to_string_lossy().starts_with("kubectl"));
+            let (subcommand, version) = if kubectl { ("kustomize", &["version", "--client"][..]) } else { ("build", &["version"][..]) };
+            match Command::new(candidate).args(version).stdin(Stdio::null()).kill_on_drop(true).output().await {
+                Ok(output) => {
+                    let said = String::from_utf8_lossy(&output.stdout);
+                    let version =
+                        said.lines().find_map(|line| line.strip_prefix("Kustomize Version: ")).or(said.lines().next()).unwrap_or("").trim();
+                    return Ok(Some(Self {
+                        program: candidate.into(),
+                        subcommand,
+                        build_options: settings.build_options.clone(),
+                        timeout: settings.timeout,
+                        version: version.to_owned(),
+                    }));
+                }
+                Err(source) if settings.program == "auto" && source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(RenderError::NoProgram { program: (*candidate).to_owned(), source }),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What proofs and `doctor` call it.
+    pub fn name(&self) -> String {
+        let program = self.program.file_name().unwrap_or_default().to_string_lossy();
+        format!("{program} {}", self.version).trim().to_owned()
+    }
+
+    /// The rendered YAML of `folder`, which messages call `label`.
+    pub async fn build(&self, folder: &Path, label: &str) -> Result<String, RenderError> {
+        let mut command = Command::new(&self.program);
+        command.arg(self.subcommand).args(&self.build_options).arg(folder).stdin(Stdio::null()).kill_on_drop(true);
+        command.env("GIT_TERMINAL_PROMPT", "0"); // a remote base that asks for a password must not hang
+        let output = tokio::time::timeout(self.timeout, command.output())
+            .await
+            .map_err(|_| RenderError::TimedOut { folder: label.to_owned(), timeout: self.timeout })?
+            .map_err(|source| RenderError::NoProgram { program: self.program.display().to_string(), source })?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        // The folder is a temporary one: name it as the repository does.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = said.replace(&folder.display().to_string(), label);
+        Err(RenderError::Failed { folder: label.to_owned(), message: message.trim().chars().take(600).collect() })
+    }
+}

@@ -1,0 +1,130 @@
+//! The state: what earlier runs recorded, in an object store. Losing it costs warm-up, never correctness.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::Record;
+
+/// The folder of records within the store.
+const RECORDS: &str = "records";
+/// Records are kept this long.
+const KEEP: TimeDelta = TimeDelta::days(35);
+
+/// An open store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    /// What messages call it.
+    label: String,
+}
+
+impl Store {
+    /// Opens a local folder, which is created where it is missing.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let label = folder.display().to_string();
+        let remedy = || format!("cannot use the state folder `{label}`: give a folder that this user may write as `state.path`");
+        std::fs::create_dir_all(folder).with_context(remedy)?;
+        let objects = LocalFileSystem::new_with_prefix(folder).with_context(remedy)?;
+        Ok(Self { objects: Arc::new(objects), label })
+    }
+
+    /// Writes one run's records as one new object of JSON lines, and forgets what is too old.
+    pub async fn put(&self, at: DateTime<Utc>, records: &[Record]) -> anyhow::Result<()> {
+        let mut lines = String::new();
+        for record in records {
+            writeln!(lines, "{}", serde_json::to_string(record)?)?;
+        }
+        // Two runs at one second differ in what they recorded; a re-run of the same inputs writes the same object.
+        let digest = Sha256::digest(lines.as_bytes());
+        let name = format!("{RECORDS}/{}/{}-{:02x}{:02x}.jsonl", at.format("%Y-%m-%d"), at.format("%Y%m%dT%H%M%SZ"), digest[0], digest[1]);
+        self.objects
+            .put(&Key::from(name.as_str()), lines.into_bytes().into())
+            .await
+            .with_context(|| format!("cannot write `{name}` into the state `{}`: is there space, and may this user write?", self.label))?;
+        self.forget(at - KEEP).await
+    }
+
+    /// The records of the last `span` before `now`, the oldest first. A line that does not parse is passed over with a warning: an older or
+    /// newer version wrote it, and it can be done without.
+    pub async fn records(&self, now: DateTime<Utc>, span: TimeDelta) -> anyhow::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for key in self.keys().await?.into_iter().filter(|key| day_of(key).is_some_and(|day| day >= (now - span).date_naive())) {
+            let context = || format!("cannot read `{key}` from the state `{}`", self.label);
+            let bytes = self.objects.get(&key).await.with_context(context)?.bytes().await.with_context(context)?;
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                match serde_json::from_str::<Record>(line) {
+                    Ok(record) => records.push(record),
+                    Err(error) => tracing::warn!(%key, %error, "passing over a record that does not parse"),
+                }
+            }
+        }
+        records.retain(|record| record.at >= now - span && record.at <= now);
+        records.sort_by_key(|record| record.at);
+        Ok(records)
+    }
+
+    async fn keys(&self) -> anyhow::Result<Vec<Key>> {
+        let prefix = Key::from(RECORDS);
+        let listed: Vec<_> =
+            self.objects.list(Some(&prefix)).try_collect().await.with_context(|| format!("cannot list the state `{}`", self.label))?;
+        let mut keys: Vec<Key> = listed.into_iter().map(|object| object.location).collect();
+        keys.sort();
+        Ok(keys)
+    }
+
+    async fn forget(&self, before: DateTime<Utc>) -> anyhow::Result<()> {
+        for key in self.keys().await?.iter().filter(|key| day_of(key).is_some_and(|day| day < before.date_naive())) {
+            self.objects.delete(key).await.with_context(|| format!("cannot delete `{key}` from the state `{}`", self.label))?;
+        }
+        Ok(())
+    }
+}
+
+fn day_of(key: &Key) -> Option<NaiveDate> {
+    key.parts().nth(1)?.as_ref().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{WorkloadId, WorkloadKind};
+
+    fn record(at: DateTime<Utc>) -> Record {
+        let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() };
+        Record { at, workload, model: None, peak: Some(1.5), floor: None, changed: vec![], held: vec!["unchanged".into()], commit: None }
+    }
+
+    #[tokio::test]
+    async fn records_come_back_in_order_and_old_ones_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("new/state")).unwrap();
+        let now: DateTime<Utc> = "2026-11-22T10:00:00Z".parse().unwrap();
+        for days in [0, 1, 40] {
+            store.put(now - TimeDelta::days(days), &[record(now - TimeDelta::days(days))]).await.unwrap();
+        }
+        store.put(now, &[record(now)]).await.unwrap(); // the same inputs: the same object
+        std::fs::write(folder.path().join("new/state/records/2026-11-22/broken.jsonl"), "{\"at\": 3}\n").unwrap();
+        let read = store.records(now, TimeDelta::days(2)).await.unwrap();
+        assert_eq!(read, [record(now - TimeDelta::days(1)), record(now)]);
+        assert!(
+            !folder.path().join("new/state/records").join((now - TimeDelta::days(40)).format("%Y-%m-%d").to_string()).join("x").exists()
+        );
+        assert_eq!(store.records(now, TimeDelta::days(400)).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Store::open(&file.path().join("state")).unwrap_err();
+        assert!(error.to_string().contains("state.path"), "{error}");
+    }
+}

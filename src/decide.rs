@@ -1,0 +1,115 @@
+//! From what is known and forecast to a [`Plan`]. Pure and total: trouble with one workload is a [`Held`], never an error.
+
+mod replicas;
+mod requests;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::model::policy::delta;
+use crate::model::{
+    Change, Field, Forecast, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Record, Rhythm, Snapshot, Value, Window, WorkloadId,
+};
+
+/// The annotation on a workload that stops all writing for it, when `"true"`.
+pub const PAUSED_ANNOTATION: &str = "prescale.dev/paused";
+
+/// What decisions need beyond the snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The kill switch: everything is held.
+    pub paused: bool,
+    /// Time between two decisions.
+    pub every: TimeDelta,
+    /// From a decision to Ready pods, where a policy does not say.
+    pub lead: TimeDelta,
+}
+
+/// What will change and what is held back, from a forecast for each workload of the snapshot in its order.
+pub fn plan(snapshot: &Snapshot, outlook: &[Result<Forecast, HoldReason>], settings: &Settings) -> Plan {
+    let mut plan = Plan {
+        at: snapshot.now,
+        window: Window::of_decision(snapshot.now, settings.lead, settings.every),
+        outlooks: Vec::new(),
+        changes: Vec::new(),
+        held: Vec::new(),
+    };
+    for amiss in &snapshot.amiss {
+        plan.held.push(Held {
+            workload: amiss.workload.clone(),
+            overlay: amiss.overlay.clone(),
+            field: None,
+            wanted: None,
+            why: amiss.why.clone(),
+        });
+    }
+    let moved = last_moves(&snapshot.past);
+    for (workload, forecast) in snapshot.workloads.iter().zip(outlook) {
+        let rests_until = moved.get(&workload.rendered.id).map(|at| *at + delta(workload.policy.spec.replicas.cool_down));
+        let mut decisions = replicas::decide(workload, forecast, rests_until, snapshot, &mut plan.outlooks);
+        decisions.extend(requests::decide(workload, snapshot.now));
+        let paused = paused_by(workload, settings);
+        for decision in decisions {
+            decision.enter(workload, paused.as_deref(), &mut plan);
+        }
+    }
+    plan
+}
+
+/// Which switch stops writing for a workload, if any does.
+fn paused_by(workload: &Observed, settings: &Settings) -> Option<String> {
+    let annotated = workload.rendered.annotations.get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
+    if settings.paused {
+        Some("`paused: true` in the configuration".to_owned())
+    } else if annotated {
+        Some(format!("the workload's annotation `{PAUSED_ANNOTATION}: \"true\"`"))
+    } else {
+        None
+    }
+}
+
+/// One field's fate, before switches and routes are looked at.
+#[derive(Debug)]
+enum Decision {
+    Change { object: ObjectRef, field: Field, from: Option<Value>, to: Value, reasons: Vec<Reason> },
+    Hold { field: Option<Field>, wanted: Option<Value>, why: HoldReason },
+}
+
+impl Decision {
+    fn hold(why: HoldReason) -> Self {
+        Self::Hold { field: None, wanted: None, why }
+    }
+
+    fn enter(self, workload: &Observed, paused: Option<&str>, plan: &mut Plan) {
+        let (id, overlay) = (workload.rendered.id.clone(), workload.overlay.clone());
+        match (self, paused) {
+            (Self::Change { field, to, .. }, Some(by)) => {
+                let why = HoldReason::Paused { by: by.to_owned() };
+                plan.held.push(Held { workload: id, overlay, field: Some(field), wanted: Some(to), why });
+            }
+            (Self::Change { object, field, from, to, reasons }, None) => {
+                let route = workload.policy.route(field.rhythm());
+                plan.changes.push(Change { workload: id, object, overlay, field, from, to, reasons, route });
+            }
+            (Self::Hold { field, wanted, why }, _) => plan.held.push(Held { workload: id, overlay, field, wanted, why }),
+        }
+    }
+}
+
+/// The workload as an object.
+fn object_of(workload: &Observed) -> ObjectRef {
+    let id = &workload.rendered.id;
+    ObjectRef {
+        group: ObjectRef::group_of(id.kind.api_version()).to_owned(),
+        kind: id.kind.to_string(),
+        namespace: id.namespace.clone(),
+        name: id.name.clone(),
+    }
+}
+
+/// When each workload's floor was last changed in Git.
+fn last_moves(past: &[Record]) -> BTreeMap<&WorkloadId, DateTime<Utc>> {
+    let moved = |record: &&Record| record.commit.is_some() && record.changed.iter().any(|change| change.field.rhythm() == Rhythm::Floor);
+    past.iter().filter(moved).map(|record| (&record.workload, record.at)).collect() // the oldest first, so the latest stays
+}

@@ -1,0 +1,107 @@
+//! Requests of the containers, from percentiles of what they used.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::model::policy::{RequestsPolicy, delta};
+use crate::model::{Bytes, Container, Field, HoldReason, Millicores, Observed, Reason, Resource, Scaler, Series, Value};
+
+use super::{Decision, object_of};
+
+/// Decides the CPU and memory request of each container whose usage is known.
+pub(super) fn decide(workload: &Observed, now: DateTime<Utc>) -> Vec<Decision> {
+    let policy = &workload.policy.spec.requests;
+    if !policy.enabled {
+        return Vec::new();
+    }
+    let mut decisions = Vec::new();
+    for container in &workload.rendered.containers {
+        let Some(usage) = workload.usage.get(&container.name) else { continue };
+        for (resource, series) in [(Resource::Cpu, &usage.cpu), (Resource::Memory, &usage.memory)] {
+            if let Some(series) = series {
+                decisions.push(one(workload, container, resource, series, policy, now));
+            }
+        }
+    }
+    decisions
+}
+
+fn one(
+    workload: &Observed,
+    container: &Container,
+    resource: Resource,
+    series: &Series,
+    policy: &RequestsPolicy,
+    now: DateTime<Utc>,
+) -> Decision {
+    let field = Field::Request { container: container.name.clone(), resource };
+    let known = series.known_at(now.timestamp());
+    let hold = |wanted, why| Decision::Hold { field: Some(field.clone()), wanted, why };
+
+    let (have, need) = (known.measured_span(), delta(policy.least_history));
+    if have < need {
+        return hold(None, HoldReason::ShortHistory { have, need });
+    }
+    let limit = delta(workload.policy.spec.stale_after);
+    if let Some(last) = known.last_measured().filter(|last| now - *last > limit) {
+        return hold(None, HoldReason::StaleData { last, limit });
+    }
+    let share = match resource {
+        Resource::Cpu => policy.cpu_percentile,
+        Resource::Memory => policy.memory_percentile,
+    };
+    let Some(used) = percentile(&known, share) else { return hold(None, HoldReason::ShortHistory { have: TimeDelta::zero(), need }) };
+    let mut reasons = vec![Reason::Usage { percentile: share, used, headroom: policy.headroom, history: have }];
+
+    let sized = used * (1.0 + policy.headroom);
+    let (from, to) = match resource {
+        Resource::Cpu => {
+            let wanted = Millicores::from_cores(sized).max(policy.min_cpu);
+            let to = container.cpu_limit.map_or(wanted, |limit| wanted.min(limit));
+            if to < wanted {
+                reasons.push(Reason::AtLimit { limit: Value::Cpu(to), wanted: Value::Cpu(wanted) });
+            }
+            (container.cpu_request.map(Value::Cpu), Value::Cpu(to))
+        }
+        Resource::Memory => {
+            let wanted = Bytes::from_bytes_rounded(sized).max(policy.min_memory);
+            let to = container.memory_limit.map_or(wanted, |limit| wanted.min(limit));
+            if to < wanted {
+                reasons.push(Reason::AtLimit { limit: Value::Memory(to), wanted: Value::Memory(wanted) });
+            }
+            (container.memory_request.map(Value::Memory), Value::Memory(to))
+        }
+    };
+    if from == Some(to) {
+        return hold(Some(to), HoldReason::Unchanged);
+    }
+    if let Some(change) = from.and_then(|from| relative(from, to)).filter(|change| change.abs() < policy.least_change) {
+        return hold(Some(to), HoldReason::TooSmall { change, least: policy.least_change });
+    }
+    if scales_on(workload, resource) {
+        return hold(Some(to), HoldReason::HpaOwnsResource { resource });
+    }
+    Decision::Change { object: object_of(workload), field, from, to, reasons }
+}
+
+/// The least value that at least `share` percent of the measured points do not exceed; `None` without any.
+fn percentile(series: &Series, share: f64) -> Option<f64> {
+    let mut values: Vec<f64> = series.values().iter().copied().filter(|v| !v.is_nan()).collect();
+    let rank = ((values.len() as f64 * share / 100.0).ceil() as usize).clamp(1, values.len().max(1)) - 1;
+    (rank < values.len()).then(|| *values.select_nth_unstable_by(rank, f64::total_cmp).1)
+}
+
+fn relative(from: Value, to: Value) -> Option<f64> {
+    let number = |value| match value {
+        Value::Count(n) => f64::from(n),
+        Value::Cpu(Millicores(n)) | Value::Memory(Bytes(n)) => n as f64,
+    };
+    (number(from) > 0.0).then(|| number(to) / number(from) - 1.0)
+}
+
+/// Whether an HPA scales on this resource's utilization: then its scale point would move with the request.
+fn scales_on(workload: &Observed, resource: Resource) -> bool {
+    match &workload.rendered.scaler {
+        Scaler::Hpa(hpa) => hpa.metrics.iter().any(|metric| metric.name == resource.as_str() && metric.utilization.is_some()),
+        _ => false,
+    }
+}

@@ -1,0 +1,114 @@
+//! Proven, not hoped: each overlay is rendered before and after its edit, and the renders must differ in the planned fields and nowhere else.
+
+mod diff;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use sha2::{Digest, Sha256};
+
+use crate::clients::git::{CommitId, Repository};
+use crate::clients::kustomize::{Kustomize, RenderError};
+use crate::model::{Edited, HoldReason, Held, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath, Sited};
+
+/// Proves each overlay's edit against the commit that it was made on. What fails is held, with all that moved besides the plan.
+///
+/// An error is one of this machine (no space for the files), never of an overlay.
+pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kustomize: Option<&Kustomize>) -> anyhow::Result<Proven> {
+    let mut proven = Proven { overlays: Vec::new(), held: edited.held };
+    for edit in edited.overlays {
+        let Some(kustomize) = kustomize else {
+            proven.overlays.push(ProvenEdit { edit, proof: Proof::NotRendered { why: "no kustomize found".to_owned() } });
+            continue;
+        };
+        match overlay(&edit, repository, base, kustomize).await? {
+            Ok(proof) => proven.overlays.push(ProvenEdit { edit, proof }),
+            Err(refusal) => proven.held.extend(edit.changes.into_iter().map(|sited| Held {
+                workload: sited.change.workload,
+                overlay: sited.change.overlay,
+                field: Some(sited.change.field),
+                wanted: Some(sited.change.to),
+                why: HoldReason::Refused(refusal.clone()),
+            })),
+        }
+    }
+    Ok(proven)
+}
+
+/// Renders one overlay, and those that read its touched files, before and after.
+async fn overlay(edit: &OverlayEdit, repository: &Repository, base: CommitId, kustomize: &Kustomize) -> anyhow::Result<Result<Proof, Refusal>> {
+    let before = tempfile::tempdir().context("cannot make a folder to render in")?;
+    let after = tempfile::tempdir().context("cannot make a folder to render in")?;
+    let roots: BTreeSet<RepoPath> = edit.roots.iter().chain(edit.reaches.iter().flat_map(|reached| &reached.roots)).cloned().collect();
+    for folder in [before.path(), after.path()] {
+        repository.export(base, &roots, folder)?;
+    }
+    write(&edit.files, after.path())?;
+
+    let (old, new) = match both(&edit.overlay, before.path(), after.path(), kustomize).await {
+        Ok(renders) => renders,
+        Err(error) => return Ok(Err(does_not_render(&edit.overlay, &error))),
+    };
+    if let Err(unplanned) = diff::compare(&old, &new, &edit.changes) {
+        return Ok(Err(failed(&edit.overlay, &unplanned)));
+    }
+    for reached in &edit.reaches {
+        match both(&reached.overlay, before.path(), after.path(), kustomize).await {
+            Ok((old, new)) => {
+                if let Err(unplanned) = diff::compare(&old, &new, &[]) {
+                    return Ok(Err(failed(&reached.overlay, &unplanned)));
+                }
+            }
+            Err(error) => return Ok(Err(does_not_render(&reached.overlay, &error))),
+        }
+    }
+    Ok(Ok(Proof::Rendered { before: digest(&old), after: digest(&new), by: kustomize.name() }))
+}
+
+async fn both(overlay: &RepoPath, before: &Path, after: &Path, kustomize: &Kustomize) -> Result<(String, String), RenderError> {
+    let (old, new) = (before.join(overlay.as_str()), after.join(overlay.as_str()));
+    tokio::try_join!(kustomize.build(&old, overlay.as_str()), kustomize.build(&new, overlay.as_str()))
+}
+
+fn write(files: &BTreeMap<RepoPath, NewFile>, folder: &Path) -> anyhow::Result<()> {
+    for (path, file) in files {
+        let target = folder.join(path.as_str());
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot make a folder for `{path}` to render it"))?;
+        }
+        std::fs::write(&target, &file.bytes).with_context(|| format!("cannot write `{path}` to render it"))?;
+    }
+    Ok(())
+}
+
+fn does_not_render(overlay: &RepoPath, error: &RenderError) -> Refusal {
+    Refusal::at(RefusalCode::DoesNotRender, overlay, None, error.to_string())
+}
+
+fn failed(overlay: &RepoPath, unplanned: &[String]) -> Refusal {
+    let mut detail = format!("the renders before and after differ from the plan in {}:", unplanned.len());
+    for difference in unplanned.iter().take(5) {
+        let _ = write!(detail, " {difference};");
+    }
+    Refusal::at(RefusalCode::ProofFailed, overlay, None, detail.trim_end_matches(';'))
+}
+
+fn digest(render: &str) -> String {
+    Sha256::digest(render.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The planned difference of a change, as [`diff`] words it.
+fn planned(sited: &Sited) -> diff::Difference {
+    let change = &sited.change;
+    diff::Difference {
+        object: change.object.clone(),
+        path: change.field.path(),
+        from: change.from.map(|value| value.to_string()),
+        to: Some(change.to.to_string()),
+    }
+}
