@@ -1,0 +1,3 @@
+//! Kustomize overlays: find the site that owns a value, change only its bytes, check the result.
+
+pub mod yaml;
