@@ -65,7 +65,7 @@ fn insertion(text: &str, rework: &Rework<'_>, end: usize, column: usize) -> Spli
 /// Writes what is added, a line each; the first line is already indented unless `fresh`.
 fn added(rework: &Rework<'_>, blocks: Blocks<'_>, column: usize, text: &str, fresh: bool, out: &mut String) {
     // A dash is followed by as many blanks as the one before.
-    let sibling = rework.node().items().last().and_then(|item| Some(item.span.start.checked_sub(item.lead? + 1)?));
+    let sibling = rework.node().items().last().and_then(|item| item.span.start.checked_sub(item.lead? + 1));
     let sibling = sibling.filter(|space| {
         *space > 0 && rework.node().items().last().is_some_and(|it| lines::start(text, it.span.start) <= it.lead.unwrap_or(0))
     });
@@ -97,7 +97,7 @@ fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usiz
     let last = children.len() - 1;
     // At the end of a text without a final break, the break before each line goes, not the one after it.
     let unended = removed.last() == Some(&last) && lines::break_of(text, children[last].end).is_empty();
-    let tail = (0..children.len()).rev().find(|index| !removed.contains(index)).map_or(0, |kept| kept + 1);
+    let tail = (0..children.len()).rev().find(|index| !removed.binary_search(index).is_ok()).map_or(0, |kept| kept + 1);
     let compact = if lines::opens_line(text, children[0].start) {
         0
     } else {
@@ -107,7 +107,7 @@ fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usiz
     if compact > 0 {
         // `- a: 1` loses `a`: what comes next moves up to the dash.
         let line = lines::next(text, children[compact - 1].end);
-        let to = line + text[line..].bytes().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let to = line + text[line..].bytes().take_while(u8::is_ascii_whitespace).count();
         splices.push(rework.splice(children[0].start, to, ""));
     }
     for &index in &removed[compact..] {

@@ -1,9 +1,9 @@
 //! Mappings and sequences in braces and brackets, JSON among them.
 
-use super::{Node, YamlError, lines, plan::Rework, splice::Splice, write};
+use super::{Node, lines, plan::Rework, splice::Splice, write};
 
 /// Plans the changes of a flow mapping or sequence.
-pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Result<Vec<Splice>, YamlError> {
+pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Vec<Splice> {
     let node = rework.node();
     let children = children(text, node);
     let mut removed: Vec<usize> = rework.removed.iter().copied().collect();
@@ -11,11 +11,11 @@ pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Result<Vec<Splice>, YamlE
     let Some(last) = children.last() else {
         let inside = &text[node.span.start + 1..node.span.end - 1];
         let padding = if inside.bytes().all(|byte| byte == b' ') { inside } else { "" };
-        return Ok(vec![rework.splice(node.span.start + 1, node.span.start + 1, format!("{padding}{}", entries(rework).join(", ")))]);
+        return vec![rework.splice(node.span.start + 1, node.span.start + 1, format!("{padding}{}", entries(rework).join(", ")))];
     };
     if rework.added.is_empty() {
         if removed.len() == children.len() {
-            return Ok(vec![rework.splice(node.span.start + 1, node.span.end - 1, "")]);
+            return vec![rework.splice(node.span.start + 1, node.span.end - 1, "")];
         }
     } else if removed.last() == Some(&(children.len() - 1)) {
         removed.pop();
@@ -24,7 +24,7 @@ pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Result<Vec<Splice>, YamlE
         splices.extend(insertion(text, rework, last));
     }
     splices.extend(removals(text, rework, &children, &removed));
-    Ok(splices)
+    splices
 }
 
 /// Writes what is added as a collection of its own.
@@ -65,7 +65,7 @@ fn insertion(text: &str, rework: &Rework<'_>, last: &Child) -> Vec<Splice> {
 }
 
 fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usize]) -> Vec<Splice> {
-    let Some(kept) = (0..children.len()).rev().find(|index| !removed.contains(index)) else { return Vec::new() };
+    let Some(kept) = (0..children.len()).rev().find(|index| !removed.binary_search(index).is_ok()) else { return Vec::new() };
     let mut splices = Vec::new();
     for child in removed.iter().filter(|index| **index < kept).map(|index| &children[*index]) {
         let after = child.comma.map_or(child.end, |comma| comma + 1);

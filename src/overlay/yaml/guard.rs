@@ -1,6 +1,6 @@
 //! What is refused before anything is looked up: bytes that are not text, templates, encrypted files.
 
-use super::{Node, Stream, Style, YamlError, tree::Content};
+use super::{Node, Stream, Style, YamlError, lines, tree::Content};
 use crate::model::RefusalCode::{Encrypted, InvalidYaml, Templated, Unsupported};
 
 /// The largest text that is read, in bytes.
@@ -11,11 +11,10 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, YamlError> {
     if bytes.len() > MAX_BYTES {
         return Err(YamlError::new(Unsupported, 1, format!("the file is larger than {} MiB", MAX_BYTES >> 20)));
     }
-    let line_of = |at: usize| 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| YamlError::new(InvalidYaml, line_of(error.valid_up_to()), "the file is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| YamlError::new(InvalidYaml, lines::number(bytes, error.valid_up_to()), "the file is not UTF-8"))?;
     match bytes.iter().position(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) {
-        Some(at) => Err(YamlError::new(InvalidYaml, line_of(at), "a control character")),
+        Some(at) => Err(YamlError::new(InvalidYaml, lines::number(bytes, at), "a control character")),
         None => Ok(text),
     }
 }

@@ -1,5 +1,10 @@
 //! Lines and gaps of a text. A line ends with LF, CRLF or a lone CR.
 
+/// The line of an offset, from 1.
+pub(super) fn number(bytes: &[u8], at: usize) -> usize {
+    bytes[..at].split(|byte| *byte == b'\n').count()
+}
+
 /// The byte order mark, which belongs to no line.
 pub(super) const BOM: char = '\u{feff}';
 

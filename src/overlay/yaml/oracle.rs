@@ -8,7 +8,7 @@ use serde::{
     de::{EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
 
-use super::{NewNode, Operation, Scalar, Step, Stream, Target, YamlError, splice::Splice};
+use super::{NewNode, Operation, Scalar, Step, Stream, Target, YamlError, lines, splice::Splice};
 use crate::model::RefusalCode::{InvalidYaml, OracleFailed};
 
 /// Compares a new text with the planned one.
@@ -31,7 +31,7 @@ pub(super) fn check(old: &str, new: &str, splices: &[Splice], operations: &[Oper
 /// The line of the first byte that differs outside of the splices.
 fn stray(old: &str, new: &str, splices: &[Splice]) -> Option<usize> {
     let (old, new) = (old.as_bytes(), new.as_bytes());
-    let line = |at: usize| Some(1 + old[..at].iter().filter(|byte| **byte == b'\n').count());
+    let line = |at: usize| Some(lines::number(old, at));
     let (mut in_old, mut in_new) = (0, 0);
     for splice in splices {
         let kept = splice.span.start.checked_sub(in_old);
@@ -188,7 +188,7 @@ fn read(text: &str, code: crate::model::RefusalCode) -> Result<Vec<Plain>, YamlE
             YamlError::new(code, line, format!("a second parser does not accept it: {error}"))
         })
     };
-    serde_yaml::Deserializer::from_str(text.trim_start_matches(super::lines::BOM)).map(read).collect()
+    serde_yaml::Deserializer::from_str(text.trim_start_matches(lines::BOM)).map(read).collect()
 }
 
 impl<'de> Deserialize<'de> for Plain {

@@ -132,7 +132,7 @@ impl<'n> Planner<'n> {
         for rework in self.reworks.values() {
             let splices = match rework.node() {
                 node if node.is_null() => fill(self.text, rework)?,
-                node if node.style == Style::Flow => flow::plan(self.text, rework)?,
+                node if node.style == Style::Flow => flow::plan(self.text, rework),
                 _ => block::plan(self.text, rework)?,
             };
             self.splices.extend(splices);
@@ -142,7 +142,7 @@ impl<'n> Planner<'n> {
         match splice::overlap(&self.splices) {
             None => Ok(self.splices),
             Some(at) => {
-                let line = 1 + self.text[..at].matches('\n').count();
+                let line = lines::number(self.text.as_bytes(), at);
                 Err(YamlError::new(Unsupported, line, "two operations change the same place"))
             }
         }

@@ -1,5 +1,7 @@
 //! New text: scalars, keys and nodes.
 
+use std::fmt::Write as _;
+
 use super::{NewNode, Scalar, Style};
 
 /// Where a new node will stand.
@@ -62,7 +64,7 @@ pub(super) fn escaped(value: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            _ if needs_escape(it) => out.push_str(&format!("\\u{:04x}", u32::from(it))),
+            _ if needs_escape(it) => _ = write!(out, "\\u{:04x}", u32::from(it)),
             _ => out.push(it),
         }
     }
