@@ -409,6 +409,8 @@ pub enum SiteKind {
     Manifest,
     /// The Component that Prescale owns.
     Component,
+    /// Something that Prescale does not edit: a replacement, a transformer of its own, Argo CD.
+    Foreign,
 }
 
 /// The place that owns a value.

@@ -1,0 +1,31 @@
+//! Kustomize overlays: what they render, who owns each value, and edits that change the intended bytes and no others.
+//!
+//! [`survey`] reads an overlay as Kustomize would render it, in memory; [`owners`] says who sets each field; [`edit`] finds the site of
+//! each change, splices it, and checks by rendering again in memory that the planned values and nothing else moved. All of it is pure.
+//!
+//! The site of a value is the statement that wins in Kustomize's order of application. Where that stands in a file that belongs to the
+//! overlay alone, it is edited there. Elsewhere the value goes to the Component that Prescale owns, `<overlay>/prescale/`, which runs after
+//! everything that the overlay is built on and before what the overlay itself sets. A base that several overlays share is never edited.
+
+mod argo;
+mod build;
+mod component;
+mod edit;
+mod fields;
+mod files;
+mod graph;
+mod json_patch;
+mod kustomization;
+mod merge;
+mod node;
+mod object;
+mod owners;
+mod select;
+mod site;
+mod survey;
+mod transform;
+pub mod yaml;
+
+pub use edit::{Edited, NewFile, OverlayEdit, Scope, Sited, edit};
+pub use owners::{Ownership, owners};
+pub use survey::{overlays, survey};

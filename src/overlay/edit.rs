@@ -1,0 +1,446 @@
+//! From changes to new files: finds the site of each, splices it, and checks the outcome by rendering it again in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::argo::Overrides;
+use super::build::{Additions, Build, COMPONENT, build};
+use super::component::{self, Owned, put_at};
+use super::fields;
+use super::files::{Files, Found, refusal};
+use super::graph::Graph;
+use super::kustomization::Kustomization;
+use super::node::{Node, Step};
+use super::object::Object;
+use super::site::{self, Sited as Decision};
+use super::yaml::{self, NewNode, Operation, Target};
+use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Place, Refusal, RefusalCode, RepoPath, Site, SiteKind, Tree, Value};
+
+/// What may be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The folders under which files may be changed.
+    pub allowed: Vec<RepoPath>,
+}
+
+/// The outcome of [`edit`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Edited {
+    /// The edits, by overlay, in the order of their paths.
+    pub overlays: Vec<OverlayEdit>,
+    /// What was refused.
+    pub held: Vec<Held>,
+}
+
+/// The edits of one overlay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverlayEdit {
+    /// The folder of the overlay.
+    pub overlay: RepoPath,
+    /// The changes, each with the place that now holds its value.
+    pub changes: Vec<Sited>,
+    /// The whole new content of each file that is changed or made.
+    pub files: BTreeMap<RepoPath, NewFile>,
+    /// Every folder that a render of this overlay reads a kustomization from.
+    pub roots: BTreeSet<RepoPath>,
+    /// Other overlays that read one of these files; their renders must not change.
+    pub reaches: Vec<RepoPath>,
+}
+
+/// A change and its site.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sited {
+    /// The change.
+    pub change: Change,
+    /// The place that holds the value after the edit.
+    pub site: Site,
+}
+
+/// A file's new content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// Its mode, as it was.
+    pub mode: FileMode,
+    /// All of its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Finds the site of each change and splices it. What cannot be edited safely is held.
+pub fn edit(changes: &[Change], tree: &Tree, scope: &Scope) -> Edited {
+    let files = Files::new(tree);
+    let graph = Graph::new(&files);
+    let overrides = Overrides::new(&files);
+    let mut by_overlay: BTreeMap<&RepoPath, Vec<&Change>> = BTreeMap::new();
+    for change in changes {
+        by_overlay.entry(&change.overlay).or_default().push(change);
+    }
+    let mut edited = Edited::default();
+    for (overlay, changes) in by_overlay {
+        let mut editor = Editor { files: &files, graph: &graph, overrides: &overrides, scope, overlay, held: Vec::new() };
+        edited.overlays.extend(editor.edit(changes));
+        edited.held.extend(editor.held);
+    }
+    edited
+}
+
+/// The edit of one overlay.
+struct Editor<'a> {
+    files: &'a Files<'a>,
+    graph: &'a Graph,
+    overrides: &'a Overrides,
+    scope: &'a Scope,
+    overlay: &'a RepoPath,
+    held: Vec<Held>,
+}
+
+/// A change with the decision of where it goes.
+struct Planned<'a> {
+    change: &'a Change,
+    /// The number of its object in the build.
+    serial: usize,
+    decision: Decision,
+}
+
+/// New files, and where each change stands in them.
+struct Draft {
+    files: BTreeMap<RepoPath, NewFile>,
+    sites: Vec<Site>,
+}
+
+impl<'a> Editor<'a> {
+    fn hold(&mut self, change: &Change, refusal: Refusal) {
+        self.held.push(Held {
+            workload: change.workload.clone(),
+            overlay: change.overlay.clone(),
+            field: Some(change.field.clone()),
+            wanted: Some(change.to),
+            why: HoldReason::Refused(refusal),
+        });
+    }
+
+    fn edit(&mut self, changes: Vec<&'a Change>) -> Option<OverlayEdit> {
+        let before = match build(self.files, self.overlay, &Additions::default()) {
+            Ok(build) => build,
+            Err(refusal) => {
+                changes.iter().for_each(|change| self.hold(change, refusal.clone()));
+                return None;
+            }
+        };
+        let mut planned: Vec<Planned<'a>> = Vec::new();
+        for change in changes {
+            match self.decide(change, &before) {
+                Ok(one) if planned.iter().any(|other| other.serial == one.serial && other.change.field == change.field) => {
+                    self.hold(change, Refusal::new(RefusalCode::Unsupported, "another change of this run sets the same field"));
+                }
+                Ok(one) => planned.push(one),
+                Err(refusal) => self.hold(change, refusal),
+            }
+        }
+        if let Ok((draft, reaches)) = self.attempt(&before, &planned) {
+            return self.finish(&before, planned, draft, reaches);
+        }
+        // Something is wrong with at least one: keep those that stand alone.
+        let mut good = Vec::new();
+        for one in planned {
+            match self.attempt(&before, std::slice::from_ref(&one)) {
+                Ok(_) => good.push(one),
+                Err(refusal) => self.hold(one.change, refusal),
+            }
+        }
+        match self.attempt(&before, &good) {
+            Ok((draft, reaches)) => self.finish(&before, good, draft, reaches),
+            Err(refusal) => {
+                good.iter().for_each(|one| self.hold(one.change, refusal.clone()));
+                None
+            }
+        }
+    }
+
+    fn finish(&self, before: &Build, planned: Vec<Planned<'a>>, draft: Draft, reaches: Vec<RepoPath>) -> Option<OverlayEdit> {
+        if planned.is_empty() {
+            return None;
+        }
+        let mut roots = before.roots.clone();
+        roots.extend(draft.files.keys().filter(|path| path.file_name() == "kustomization.yaml").map(RepoPath::parent));
+        let changes = planned.iter().zip(draft.sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
+        Some(OverlayEdit { overlay: self.overlay.clone(), changes, files: draft.files, roots, reaches })
+    }
+
+    fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, Refusal> {
+        let object = before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
+        self.overrides.check(self.files, self.overlay, before, object, &change.field)?;
+        let decision = site::decide(self.files, self.graph, self.overlay, before, object, change)?;
+        Ok(Planned { change, serial: object.serial, decision })
+    }
+
+    /// Why an object is not there: perhaps because it could not be seen.
+    fn absent(&self, change: &Change, before: &Build) -> Refusal {
+        let file = self.overlay.clone();
+        let missing = format!("the overlay renders no {} {}", change.object.kind, change.object.name);
+        match before.unread.first() {
+            Some(unread) => Refusal { detail: format!("{missing} that can be seen: {}", unread.detail), ..unread.clone() },
+            None => Refusal::at(RefusalCode::NoTarget, &file, None, missing),
+        }
+    }
+
+    /// Makes the files for some changes and checks them.
+    fn attempt(&self, before: &Build, planned: &[Planned<'_>]) -> Result<(Draft, Vec<RepoPath>), Refusal> {
+        let draft = self.draft(before, planned)?;
+        let over: BTreeMap<RepoPath, Arc<[u8]>> = draft.files.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
+        let files = self.files.with(over);
+        let after = build(&files, self.overlay, &Additions::default())
+            .map_err(|refusal| Refusal { detail: format!("after the edit, {}", refusal.detail), code: RefusalCode::OracleFailed, ..refusal })?;
+        check(before, &after, planned, &draft.sites)?;
+        let reached: BTreeSet<RepoPath> = draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
+        for other in &reached {
+            self.unmoved(&files, other, &draft)?;
+        }
+        Ok((draft, reached.into_iter().collect()))
+    }
+
+    /// Another overlay that reads an edited file must render as before.
+    fn unmoved(&self, files: &Files<'_>, other: &RepoPath, draft: &Draft) -> Result<(), Refusal> {
+        let trees = |files: &Files<'_>| {
+            build(files, other, &Additions::default()).map(|build| build.objects.into_iter().map(|object| object.tree).collect::<Vec<_>>())
+        };
+        match (trees(self.files), trees(files)) {
+            (Ok(before), Ok(after)) if before == after => Ok(()),
+            // What did not render before is not broken by the edit.
+            (Err(before), Err(after)) if before == after => Ok(()),
+            _ => {
+                let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
+                Err(Refusal { code: RefusalCode::WouldNotWin, place: draft.sites.first().map(|site| site.place.clone()), detail })
+            }
+        }
+    }
+
+    fn draft(&self, before: &Build, planned: &[Planned<'_>]) -> Result<Draft, Refusal> {
+        let mut operations: BTreeMap<RepoPath, Vec<Operation>> = BTreeMap::new();
+        let mut owned: BTreeMap<usize, BTreeMap<Field, Value>> = BTreeMap::new();
+        for one in planned {
+            match &one.decision {
+                Decision::Splice { file, operation, .. } => merge_operation(operations.entry(file.clone()).or_default(), operation),
+                Decision::Component => {
+                    owned.entry(one.serial).or_default().insert(one.change.field.clone(), one.change.to);
+                }
+            }
+        }
+        let mut files = BTreeMap::new();
+        let mut lines = BTreeMap::new();
+        if !owned.is_empty() {
+            lines = self.component(before, owned, &mut files, &mut operations)?;
+        }
+        for (path, operations) in operations {
+            self.writable(&path)?;
+            let Some(Entry::File { mode, bytes }) = self.files.tree().get(&path) else {
+                return Err(Refusal::at(RefusalCode::NotAFile, &path, None, format!("`{path}` is no file that can be edited")));
+            };
+            let edited = yaml::edit(bytes, &operations).map_err(|error| refusal(&path, error))?;
+            files.insert(path, NewFile { mode: *mode, bytes: edited.bytes });
+        }
+        let sites = planned
+            .iter()
+            .map(|one| match &one.decision {
+                Decision::Splice { site, .. } => site.clone(),
+                Decision::Component => {
+                    let (path, line) = lines.get(&(one.serial, one.change.field.clone())).cloned().unwrap_or_default();
+                    Site { place: Place { path, line: Some(line) }, kind: SiteKind::Component }
+                }
+            })
+            .collect();
+        Ok(Draft { files, sites })
+    }
+
+    fn writable(&self, path: &RepoPath) -> Result<(), Refusal> {
+        if self.scope.allowed.iter().any(|folder| path.is_under(folder)) {
+            return Ok(());
+        }
+        Err(Refusal::at(RefusalCode::OutsideScope, path, None, format!("`{path}` lies outside the folders that may be edited")))
+    }
+
+    /// Writes the Component anew with what it holds and what is to come, and joins it to the overlay.
+    fn component(
+        &self,
+        before: &Build,
+        wanted: BTreeMap<usize, BTreeMap<Field, Value>>,
+        files: &mut BTreeMap<RepoPath, NewFile>,
+        operations: &mut BTreeMap<RepoPath, Vec<Operation>>,
+    ) -> Result<BTreeMap<(usize, Field), (RepoPath, usize)>, Refusal> {
+        let folder = self.overlay.join(COMPONENT).unwrap_or_default();
+        self.check_component(&folder)?;
+        let mut owned: BTreeMap<usize, Owned> = BTreeMap::new();
+        for object in &before.objects {
+            let Some(tree) = before.at_component.get(&object.serial) else { continue };
+            let mut values: BTreeMap<Field, Value> = object
+                .setters
+                .iter()
+                .filter_map(|(field, setters)| {
+                    let mine = setters.iter().rev().find(|setter| setter.place().is_some_and(|place| place.path.is_under(&folder)))?;
+                    Some((field.clone(), fields::read(field, mine.node.as_ref()?)?))
+                })
+                .collect();
+            values.extend(wanted.get(&object.serial).cloned().unwrap_or_default());
+            if !values.is_empty() {
+                owned.insert(object.serial, Owned { tree: tree.clone(), values });
+            }
+        }
+        let written = component::write(&folder, &owned);
+        for (path, text) in written.files {
+            self.writable(&path)?;
+            if self.files.bytes(&path).is_none_or(|bytes| **bytes != *text.as_bytes()) {
+                files.insert(path, NewFile { mode: FileMode::Plain, bytes: text.into_bytes() });
+            }
+        }
+        if let Some((path, operation)) = self.join(&folder)? {
+            operations.entry(path).or_default().push(operation);
+        }
+        Ok(written.lines)
+    }
+
+    /// The folder of the Component must be free, or Prescale's own.
+    fn check_component(&self, folder: &RepoPath) -> Result<(), Refusal> {
+        let foreign = |path: &RepoPath| {
+            let detail = format!("`{path}` was not written by Prescale, which keeps its Component in `{folder}`: move it elsewhere");
+            Err(Refusal::at(RefusalCode::Unsupported, path, None, detail))
+        };
+        match self.files.find(folder) {
+            Found::Nothing => Ok(()),
+            Found::Folder => {
+                for (path, entry) in self.files.tree().under(folder) {
+                    match entry {
+                        Entry::File { bytes, .. } if bytes.starts_with(component::HEADER.as_bytes()) => {}
+                        Entry::File { .. } | Entry::Unread => return foreign(path),
+                        Entry::Symlink | Entry::Submodule => return Err(super::kustomization::not_a_file(path)),
+                    }
+                }
+                Ok(())
+            }
+            Found::File | Found::Unread => foreign(folder),
+            Found::Symlink | Found::Submodule => Err(super::kustomization::not_a_file(folder)),
+        }
+    }
+
+    /// The operation that adds the Component to the overlay's `components:`, unless it is there.
+    fn join(&self, folder: &RepoPath) -> Result<Option<(RepoPath, Operation)>, Refusal> {
+        let kustomization = Kustomization::load(self.files, self.overlay)?;
+        let there = |entry: &Rc<Node>| entry.as_text().and_then(|text| self.overlay.join(text)).as_ref() == Some(folder);
+        if kustomization.list("components").iter().any(there) {
+            return Ok(None);
+        }
+        if !self.graph.belongs_to(&kustomization.file, self.overlay) {
+            let detail = "the kustomization is read by other overlays too";
+            return Err(Refusal::at(RefusalCode::WouldNotWin, &kustomization.file, None, detail));
+        }
+        let value = NewNode::Scalar(yaml::Scalar::Text(COMPONENT.to_owned()));
+        let at = |path: Vec<yaml::Step>| Target { document: 0, path, inner: None };
+        let operation = match kustomization.spelling("components") {
+            Some(key) => Operation::Append { at: at(vec![yaml::Step::Key(key.to_owned())]), value },
+            None => Operation::Insert { at: at(Vec::new()), key: "components".to_owned(), value: NewNode::Sequence(vec![value]) },
+        };
+        Ok(Some((kustomization.file, operation)))
+    }
+}
+
+/// Adds an operation; two that make the same missing map become one.
+fn merge_operation(operations: &mut Vec<Operation>, new: &Operation) {
+    if let Operation::Insert { at, key, value } = new {
+        for old in &mut *operations {
+            if let Operation::Insert { at: old_at, key: old_key, value: old_value } = old
+                && old_at == at
+                && old_key == key
+            {
+                merge_nodes(old_value, value);
+                return;
+            }
+        }
+    }
+    operations.push(new.clone());
+}
+
+fn merge_nodes(old: &mut NewNode, new: &NewNode) {
+    if let (NewNode::Mapping(old), NewNode::Mapping(new)) = (old, new) {
+        for (key, value) in new {
+            match old.iter_mut().find(|(name, _)| name == key) {
+                Some((_, inner)) => merge_nodes(inner, value),
+                None => old.push((key.clone(), value.clone())),
+            }
+        }
+    }
+}
+
+/// The render after an edit must be the render before with the planned values in place, and nothing else.
+fn check(before: &Build, after: &Build, planned: &[Planned<'_>], sites: &[Site]) -> Result<(), Refusal> {
+    let place = |index: usize| sites.get(index).map(|site| site.place.clone());
+    let odd = |index: usize, detail: String| Refusal { code: RefusalCode::OracleFailed, place: place(index), detail };
+    if before.objects.len() != after.objects.len() {
+        return Err(odd(0, "the edit adds or removes objects".to_owned()));
+    }
+    for (old, new) in before.objects.iter().zip(&after.objects) {
+        let (mut expected, mut found) = (old.tree.clone(), new.tree.clone());
+        let mut first = 0;
+        for (index, one) in planned.iter().enumerate().filter(|(_, one)| one.serial == old.serial) {
+            first = index;
+            let field = &one.change.field;
+            let value = fields::find(field, &found).cloned();
+            if value.as_ref().and_then(|node| fields::read(field, node)) != Some(one.change.to) {
+                return Err(Refusal { code: RefusalCode::WouldNotWin, ..loses(new, field, place(index)) });
+            }
+            // Quantities may be written in several ways: the same node on both sides.
+            if let Some(value) = value {
+                set(&mut expected, field, &value);
+                set(&mut found, field, &value);
+            }
+        }
+        if expected != found {
+            return Err(odd(first, format!("the edit also changes other fields of {} {}", old.id.kind, old.id.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Who keeps an edit from having effect.
+fn loses(object: &Object, field: &Field, place: Option<Place>) -> Refusal {
+    let winner = object.setters.get(field).and_then(|setters| setters.last()).and_then(super::object::Setter::place);
+    let detail = match &winner {
+        Some(winner) => format!("the value would have no effect: `{winner}` sets or removes it later"),
+        None => "the value would have no effect".to_owned(),
+    };
+    Refusal { code: RefusalCode::WouldNotWin, place: winner.or(place), detail }
+}
+
+/// Puts a node at a field, with the maps on the way.
+fn set(tree: &mut Rc<Node>, field: &Field, value: &Rc<Node>) {
+    let parts = fields::parts(field);
+    let (steps, present) = fields::steps(field, tree);
+    let present = present.min(parts.len() - 1);
+    let keys: Vec<&str> = parts[present..]
+        .iter()
+        .filter_map(|part| match part {
+            fields::Part::Key(key) => Some(*key),
+            fields::Part::Named(_) => None,
+        })
+        .collect();
+    put_at(tree, &steps[..present], &keys, value);
+}
+
+/// The target of a node in its file.
+pub(super) fn target(node: &Node) -> Option<Target> {
+    let origin = node.origin.as_ref()?;
+    let convert = |steps: &[Step]| -> Vec<yaml::Step> {
+        steps
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => yaml::Step::Key(key.to_string()),
+                Step::Index(index) => yaml::Step::Index(*index),
+            })
+            .collect()
+    };
+    let steps = convert(&origin.steps());
+    Some(match &origin.source.inside {
+        None => Target { document: origin.source.document, path: steps, inner: None },
+        Some((outer, document)) => Target { document: origin.source.document, path: convert(outer), inner: Some((*document, steps)) },
+    })
+}

@@ -1,0 +1,146 @@
+//! JSON patches (RFC 6902), as Kustomize applies them.
+
+use std::rc::Rc;
+
+use super::node::{Data, Node, Step};
+
+/// Applies the operations of `patch` to `target` in their order.
+///
+/// # Errors
+/// The operation that does not apply, and why.
+pub(super) fn apply(target: &Rc<Node>, patch: &Node) -> Result<Rc<Node>, (Rc<Node>, String)> {
+    let mut document = target.clone();
+    for operation in patch.items() {
+        step(&mut document, operation).map_err(|why| (operation.clone(), why))?;
+    }
+    Ok(document)
+}
+
+/// Whether a document has the shape of a JSON patch.
+pub(super) fn is_patch(node: &Node) -> bool {
+    matches!(&node.data, Data::List(items) if items.iter().all(|item| item.get("op").is_some()))
+}
+
+/// The parts of a JSON pointer.
+pub(super) fn parts(pointer: &str) -> Option<Vec<String>> {
+    let rest = pointer.strip_prefix('/')?;
+    Some(rest.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
+}
+
+/// The JSON pointer of a path.
+pub(super) fn pointer(steps: &[Step]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        text.push('/');
+        match step {
+            Step::Key(key) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => text.push_str(&index.to_string()),
+        }
+    }
+    text
+}
+
+fn step(document: &mut Rc<Node>, operation: &Node) -> Result<(), String> {
+    let path = operation.text_at(&["path"]);
+    let at = parts(path).ok_or_else(|| format!("the path `{path}` is not a JSON pointer"))?;
+    let value = || operation.get("value").cloned().unwrap_or_else(|| Node::new(Data::Null));
+    let from = || {
+        let from = operation.text_at(&["from"]);
+        let parts = parts(from).ok_or_else(|| format!("`from: {from}` is not a JSON pointer"))?;
+        let node = find(document, &parts).ok_or_else(|| format!("nothing stands at `{from}`"))?;
+        Ok::<_, String>((parts, node.clone()))
+    };
+    match operation.text_at(&["op"]) {
+        "add" => add(document, &at, value()),
+        "remove" => change(document, &at, None),
+        "replace" => change(document, &at, Some(value())),
+        "copy" => {
+            let (_, node) = from()?;
+            add(document, &at, node)
+        }
+        "move" => {
+            let (parts, node) = from()?;
+            change(document, &parts, None)?;
+            add(document, &at, node)
+        }
+        "test" => {
+            let (wanted, found) = (value(), find(document, &at));
+            let equal = found.map_or(wanted.is_null(), |found| *found == wanted);
+            if equal { Ok(()) } else { Err(format!("the test of `{path}` fails")) }
+        }
+        other => Err(format!("`{other}` is not an operation of a JSON patch")),
+    }
+}
+
+fn index(part: &str, length: usize) -> Option<usize> {
+    part.parse().ok().filter(|index| *index < length)
+}
+
+fn find<'a>(node: &'a Rc<Node>, parts: &[String]) -> Option<&'a Rc<Node>> {
+    parts.iter().try_fold(node, |node, part| match &node.data {
+        Data::Map(_) => node.get(part),
+        Data::List(items) => items.get(index(part, items.len())?),
+        _ => None,
+    })
+}
+
+/// Gives the parent of a path to `with`, which sees its last part.
+fn descend(node: &mut Rc<Node>, parts: &[String], with: &mut dyn FnMut(&mut Data, &str) -> Option<()>) -> Option<()> {
+    let node = Rc::make_mut(node);
+    let (first, rest) = parts.split_first()?;
+    if rest.is_empty() {
+        return with(&mut node.data, first);
+    }
+    match &mut node.data {
+        Data::Map(entries) => descend(&mut entries.iter_mut().find(|(key, _)| **key == **first)?.1, rest, with),
+        Data::List(items) => {
+            let index = index(first, items.len())?;
+            descend(&mut items[index], rest, with)
+        }
+        _ => None,
+    }
+}
+
+fn add(document: &mut Rc<Node>, parts: &[String], value: Rc<Node>) -> Result<(), String> {
+    descend(document, parts, &mut |parent, last| {
+        match parent {
+            Data::Map(entries) => match entries.iter_mut().find(|(key, _)| **key == *last) {
+                Some((_, old)) => *old = value.clone(),
+                None => entries.push((last.into(), value.clone())),
+            },
+            Data::List(items) if last == "-" => items.push(value.clone()),
+            Data::List(items) => {
+                let index = index(last, items.len() + 1)?;
+                items.insert(index, value.clone());
+            }
+            _ => return None,
+        }
+        Some(())
+    })
+    .ok_or_else(|| format!("nothing can be added at `/{}`: its parent is missing", parts.join("/")))
+}
+
+/// Replaces what stands at a path, or takes it away.
+fn change(document: &mut Rc<Node>, parts: &[String], value: Option<Rc<Node>>) -> Result<(), String> {
+    descend(document, parts, &mut |parent, last| {
+        match parent {
+            Data::Map(entries) => {
+                let at = entries.iter().position(|(key, _)| **key == *last)?;
+                match &value {
+                    Some(value) => entries[at].1 = value.clone(),
+                    None => drop(entries.remove(at)),
+                }
+            }
+            Data::List(items) => {
+                let at = index(last, items.len())?;
+                match &value {
+                    Some(value) => items[at] = value.clone(),
+                    None => drop(items.remove(at)),
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    })
+    .ok_or_else(|| format!("nothing stands at `/{}`", parts.join("/")))
+}

@@ -1,0 +1,156 @@
+//! Mappings and sequences written by indentation.
+
+use super::{Node, Style, YamlError, lines, plan::Rework, splice::Splice, write::Blocks};
+
+/// The column of an offset, in bytes: only blanks and indicators come before it.
+pub(super) fn column(text: &str, at: usize) -> usize {
+    at - lines::start(text, at)
+}
+
+/// Plans the changes of a block mapping or sequence.
+pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Result<Vec<Splice>, YamlError> {
+    let children = children(rework.node());
+    let (Some(first), Some(last)) = (children.first(), children.last()) else {
+        return Err(rework.unsupported("an empty block"));
+    };
+    let before = &text[lines::start(text, first.start)..first.start];
+    if !before.bytes().all(|byte| matches!(byte, b' ' | b'-')) {
+        return Err(rework.unsupported("a block that does not start a line, or is indented by tabs"));
+    }
+    let column = before.len();
+    let mut removed: Vec<usize> = rework.removed.iter().copied().collect();
+    let mut splices = Vec::new();
+    if rework.added.is_empty() {
+        if removed.len() == children.len() {
+            return Ok(emptied(text, rework, &children));
+        }
+    } else if removed.last() == Some(&(children.len() - 1)) {
+        removed.pop();
+        let blocks = Blocks { habits: rework.habits, line_break: lines::neighbour_break(text, last.end) };
+        let mut new = String::new();
+        added(rework, blocks, column, text, false, &mut new);
+        splices.push(rework.splice(last.start, last.end, new));
+    } else {
+        splices.push(insertion(text, rework, last.end, column));
+        splices.extend(unfinished(text, rework.node()));
+    }
+    splices.extend(removals(text, rework, &children, &removed));
+    Ok(splices)
+}
+
+/// Makes a block of a value that is not written at all: `resources:`.
+pub(super) fn fill(text: &str, rework: &Rework<'_>) -> Result<Splice, YamlError> {
+    let node = rework.node();
+    let parent = rework.parent().and_then(|parent| parent.entries().first()).map(|(key, _)| column(text, key.extent.start));
+    let parent = parent.ok_or_else(|| rework.unsupported("an empty document"))?;
+    let column = parent + if rework.is_mapping() { rework.habits.step } else { rework.habits.dash };
+    Ok(insertion(text, rework, node.span.end, column))
+}
+
+/// Inserts what is added on lines of its own, after the line that holds `end`.
+fn insertion(text: &str, rework: &Rework<'_>, end: usize, column: usize) -> Splice {
+    let blocks = Blocks { habits: rework.habits, line_break: lines::neighbour_break(text, end) };
+    let mut new = String::new();
+    if lines::break_of(text, end).is_empty() {
+        added(rework, blocks, column, text, true, &mut new);
+        return rework.splice(text.len(), text.len(), new);
+    }
+    new.extend(std::iter::repeat_n(' ', column));
+    added(rework, blocks, column, text, false, &mut new);
+    new.push_str(blocks.line_break);
+    let at = lines::next(text, end);
+    rework.splice(at, at, new)
+}
+
+/// Writes what is added, a line each; the first line is already indented unless `fresh`.
+fn added(rework: &Rework<'_>, blocks: Blocks<'_>, column: usize, text: &str, fresh: bool, out: &mut String) {
+    // A dash is followed by as many blanks as the one before.
+    let sibling = rework.node().items().last().and_then(|item| item.span.start.checked_sub(item.lead? + 1));
+    let sibling = sibling.filter(|space| {
+        *space > 0 && rework.node().items().last().is_some_and(|it| lines::start(text, it.span.start) <= it.lead.unwrap_or(0))
+    });
+    for (index, (key, value)) in rework.added.iter().enumerate() {
+        if fresh || index > 0 {
+            blocks.line(column, out);
+        }
+        match key {
+            Some(key) => blocks.entry(key, value, column, out),
+            None => blocks.item(value, column, sibling.unwrap_or(1), out),
+        }
+    }
+}
+
+/// A block scalar that ends with the text, without a break, would gain one as soon as a line follows: it is told to strip it.
+fn unfinished(text: &str, node: &Node) -> Option<Splice> {
+    let leaf = node.last_leaf();
+    let (body, _) = leaf.body.filter(|_| lines::break_of(text, leaf.span.end).is_empty())?;
+    let header = &text[leaf.span.start..lines::end(text, leaf.span.start)];
+    let length = header.find([' ', '\t', '#']).unwrap_or(header.len());
+    let indicator = &header[..length];
+    let stripped = format!("{}-", indicator.replace('+', ""));
+    let needed = !indicator.contains('-') && body <= leaf.span.end;
+    needed.then(|| Splice { span: leaf.span.start..leaf.span.start + length, text: stripped, depth: 0 })
+}
+
+/// Takes whole lines where it can.
+fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usize]) -> Vec<Splice> {
+    let last = children.len() - 1;
+    // At the end of a text without a final break, the break before each line goes, not the one after it.
+    let unended = removed.last() == Some(&last) && lines::break_of(text, children[last].end).is_empty();
+    let tail = (0..children.len()).rev().find(|index| !removed.binary_search(index).is_ok()).map_or(0, |kept| kept + 1);
+    let compact = if lines::opens_line(text, children[0].start) {
+        0
+    } else {
+        removed.iter().enumerate().take_while(|(index, child)| index == *child).count()
+    };
+    let mut splices = Vec::new();
+    if compact > 0 {
+        // `- a: 1` loses `a`: what comes next moves up to the dash.
+        let line = lines::next(text, children[compact - 1].end);
+        let to = line + text[line..].bytes().take_while(u8::is_ascii_whitespace).count();
+        splices.push(rework.splice(children[0].start, to, ""));
+    }
+    for &index in &removed[compact..] {
+        let child = &children[index];
+        let line = lines::start(text, child.start);
+        let before = line - lines::break_before(text, child.start).len();
+        let block_scalar_before = index == tail && index > 0 && children[index - 1].in_block_scalar && children[index - 1].end == before;
+        splices.push(if unended && index >= tail && !block_scalar_before {
+            rework.splice(before, lines::end(text, child.end), "")
+        } else {
+            rework.splice(line, lines::next(text, child.end), "")
+        });
+    }
+    splices
+}
+
+/// Leaves `{}` or `[]`: behind the key where the block is on lines of its own, else in its place.
+fn emptied(text: &str, rework: &Rework<'_>, children: &[Child]) -> Vec<Splice> {
+    let node = rework.node();
+    let nothing = if node.is_mapping() { "{}" } else { "[]" };
+    let key = node.lead.filter(|_| rework.parent().is_some_and(Node::is_mapping) && lines::opens_line(text, children[0].start));
+    let Some(colon) = key else {
+        return vec![rework.splice(node.span.start, node.span.end, nothing)];
+    };
+    let mut splices = removals(text, rework, children, &(0..children.len()).collect::<Vec<_>>());
+    splices.push(rework.splice(colon + 1, colon + 1, format!(" {nothing}")));
+    splices
+}
+
+/// An entry or an item: from its key or dash to the end of its value.
+struct Child {
+    start: usize,
+    end: usize,
+    in_block_scalar: bool,
+}
+
+fn children(node: &Node) -> Vec<Child> {
+    let child = |start: usize, value: &Node| Child {
+        start,
+        end: value.extent.end,
+        in_block_scalar: matches!(value.last_leaf().style, Style::Literal | Style::Folded),
+    };
+    let entries = node.entries().iter().map(|(key, value)| child(key.extent.start, value));
+    let items = node.items().iter().map(|item| child(item.lead.unwrap_or(item.extent.start), item));
+    entries.chain(items).collect()
+}

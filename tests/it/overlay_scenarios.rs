@@ -1,0 +1,238 @@
+//! Overlay layouts, each a folder: `input/` is a repository, `plan.yaml` what is to change, `expected/` the edited files, or the refusal.
+//!
+//! What is edited is also rendered with the real Kustomize, before and after: the difference must be the plan.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prescale::model::{
+    Change, Field, HoldReason, ObjectRef, Refusal, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value, WorkloadId,
+};
+use prescale::overlay::{self, Edited, Scope};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{kustomize, repository};
+
+/// One line of a `plan.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    overlay: RepoPath,
+    /// `namespace/Kind/name`, with `-` where the render names no namespace.
+    workload: String,
+    field: Field,
+    to: String,
+}
+
+/// An `expected/refusal.yaml`.
+#[derive(Debug, PartialEq, Serialize)]
+struct Refused {
+    code: RefusalCode,
+    file: Option<String>,
+    line: Option<usize>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    changes: Vec<Wanted>,
+    /// The folders that may be edited; the whole repository unless given.
+    allowed: Option<Vec<RepoPath>>,
+    /// The render cannot be compared: what the layout holds needs a network, or another program.
+    #[serde(default)]
+    unrendered: bool,
+}
+
+#[test]
+fn every_layout_is_edited_or_refused_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/overlay");
+    let mut scenarios: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    scenarios.sort();
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut wrong = Vec::new();
+    for scenario in &scenarios {
+        if let Err(why) = run(scenario, update) {
+            wrong.push(format!("{}: {why}", scenario.file_name().unwrap().to_string_lossy()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} layouts:\n{}", wrong.len(), scenarios.len(), wrong.join("\n"));
+}
+
+fn run(scenario: &Path, update: bool) -> Result<(), String> {
+    if !scenario.join("README.md").is_file() {
+        return Err("has no README.md".to_owned());
+    }
+    let plan = fs::read_to_string(scenario.join("plan.yaml")).map_err(|error| format!("plan.yaml: {error}"))?;
+    let plan: Plan = serde_yaml::from_str(&plan).map_err(|error| format!("plan.yaml: {error}"))?;
+    let input = scenario.join("input");
+    let tree = repository::read(&input);
+    let changes: Vec<Change> = plan.changes.iter().map(|wanted| change(&tree, wanted)).collect();
+    let scope = Scope { allowed: plan.allowed.clone().unwrap_or_else(|| vec![RepoPath::root()]) };
+    let edited = overlay::edit(&changes, &tree, &scope);
+    if overlay::edit(&changes, &tree, &scope) != edited {
+        return Err("a second run edits otherwise".to_owned());
+    }
+    let found = outcome(&edited);
+    let expected = scenario.join("expected");
+    if update {
+        write_outcome(&expected, &found);
+    }
+    let wanted = read_outcome(&expected);
+    if found != wanted {
+        return Err(difference(&wanted, &found, &edited));
+    }
+    if !edited.overlays.is_empty() {
+        prove(&input, &tree, &edited, &plan)?;
+    }
+    Ok(())
+}
+
+fn difference(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>, edited: &Edited) -> String {
+    let mut text = String::from("is not as expected");
+    for name in wanted.keys().chain(found.keys()).collect::<std::collections::BTreeSet<_>>() {
+        if wanted.get(name) != found.get(name) {
+            let show = |text: Option<&String>| text.map_or_else(|| "(nothing)".to_owned(), Clone::clone);
+            text.push_str(&format!("\n--- {name}, expected\n{}\n--- {name}, found\n{}", show(wanted.get(name)), show(found.get(name))));
+        }
+    }
+    for held in &edited.held {
+        text.push_str(&format!("\nheld: {:?}", held.why));
+    }
+    text
+}
+
+/// The edited files by path, and the refusals.
+fn outcome(edited: &Edited) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, String> = edited
+        .overlays
+        .iter()
+        .flat_map(|overlay| &overlay.files)
+        .map(|(path, file)| (path.as_str().to_owned(), String::from_utf8(file.bytes.clone()).unwrap()))
+        .collect();
+    let refusals: Vec<Refused> = edited.held.iter().map(|held| refused(&held.why)).collect();
+    if !refusals.is_empty() {
+        found.insert("refusal.yaml".to_owned(), serde_yaml::to_string(&refusals).unwrap());
+    }
+    found
+}
+
+fn refused(why: &HoldReason) -> Refused {
+    let HoldReason::Refused(Refusal { code, place, .. }) = why else { panic!("held for another reason: {why:?}") };
+    Refused { code: *code, file: place.as_ref().map(|place| place.path.to_string()), line: place.as_ref().and_then(|place| place.line) }
+}
+
+fn read_outcome(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    if folder.is_dir() {
+        let mut open = vec![folder.to_owned()];
+        while let Some(next) = open.pop() {
+            for entry in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    open.push(entry);
+                } else {
+                    let name = entry.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                    found.insert(name, fs::read_to_string(entry).unwrap());
+                }
+            }
+        }
+    }
+    found
+}
+
+fn write_outcome(folder: &Path, found: &BTreeMap<String, String>) {
+    if folder.is_dir() {
+        fs::remove_dir_all(folder).unwrap();
+    }
+    for (name, text) in found {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+fn change(tree: &Tree, wanted: &Wanted) -> Change {
+    let parts: Vec<&str> = wanted.workload.split('/').collect();
+    let [namespace, kind, name] = parts[..] else { panic!("`{}` is not namespace/Kind/name", wanted.workload) };
+    let namespace = if namespace == "-" { "" } else { namespace };
+    let workload = WorkloadId { namespace: namespace.to_owned(), kind: kind.parse().unwrap(), name: name.to_owned() };
+    let rendered = overlay::survey(tree, &wanted.overlay).ok();
+    let found = rendered.as_ref().and_then(|rendered| rendered.workloads.iter().find(|found| found.id == workload));
+    let own = ObjectRef {
+        group: ObjectRef::group_of(workload.kind.api_version()).to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    let object = match (&wanted.field, found.map(|found| &found.scaler)) {
+        (Field::Replicas | Field::Request { .. } | Field::Limit { .. }, _) | (_, None | Some(Scaler::None | Scaler::Several(_))) => own,
+        (_, Some(Scaler::Hpa(hpa))) => hpa.object.clone(),
+        (_, Some(Scaler::Keda(scaled))) => scaled.object.clone(),
+    };
+    let to = match &wanted.field {
+        Field::Request { resource, .. } | Field::Limit { resource, .. } => match resource {
+            Resource::Cpu => Value::Cpu(wanted.to.parse().unwrap()),
+            Resource::Memory => Value::Memory(wanted.to.parse().unwrap()),
+        },
+        _ => Value::Count(wanted.to.parse().unwrap()),
+    };
+    Change {
+        workload,
+        object,
+        overlay: wanted.overlay.clone(),
+        field: wanted.field.clone(),
+        from: None,
+        to,
+        reasons: Vec::new(),
+        route: Route::Commit,
+    }
+}
+
+/// Renders before and after; exactly the planned fields may differ, in this overlay alone.
+fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), String> {
+    let work = tempfile::tempdir().unwrap();
+    repository::copy(input, work.path());
+    repository::write(work.path(), edited.overlays.iter().flat_map(|overlay| &overlay.files));
+    for folder in overlay::overlays(tree, &[RepoPath::root()]) {
+        let (before, after) = (kustomize::render(&input.join(folder.as_str())), kustomize::render(&work.path().join(folder.as_str())));
+        let ours = edited.overlays.iter().find(|overlay| overlay.overlay == folder);
+        let (before, after) = match (before, after) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(_), Err(_)) if ours.is_none() || plan.unrendered => continue,
+            (before, after) => return Err(format!("{folder} renders {:?} before and {:?} after", before.err(), after.err())),
+        };
+        let found: Vec<(ObjectRef, String)> =
+            kustomize::differences(&before, &after).into_iter().map(|difference| (difference.object, difference.new.unwrap_or_default())).collect();
+        let mut wanted: Vec<(ObjectRef, String)> = ours
+            .map_or(&[][..], |overlay| &overlay.changes)
+            .iter()
+            .map(|sited| (sited.change.object.clone(), sited.change.to.to_string()))
+            .collect();
+        wanted.sort();
+        let mut sorted = found.clone();
+        sorted.sort();
+        if sorted != wanted {
+            return Err(format!("{folder} renders other differences than the plan: {:#?}", kustomize::differences(&before, &after)));
+        }
+        let mut edits = Tree::default();
+        for (path, entry) in tree.iter() {
+            edits.insert(path.clone(), entry.clone());
+        }
+        for overlay in &edited.overlays {
+            for (path, file) in &overlay.files {
+                edits.insert(path.clone(), prescale::model::Entry::File { mode: file.mode, bytes: file.bytes.clone().into() });
+            }
+        }
+        // The plan carried out a second time changes nothing.
+        if let Some(ours) = ours {
+            let changes: Vec<Change> = ours.changes.iter().map(|sited| sited.change.clone()).collect();
+            let again = overlay::edit(&changes, &edits, &Scope { allowed: vec![RepoPath::root()] });
+            for (path, file) in again.overlays.iter().flat_map(|overlay| &overlay.files) {
+                if edits.bytes(path).is_none_or(|bytes| **bytes != *file.bytes) {
+                    return Err(format!("a second run changes `{path}` again"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
