@@ -1,3 +1,7 @@
 //! Prescale forecasts what each Kubernetes workload will need and writes it into Git before it is needed.
 
 pub mod model;
+
+pub mod collect;
+
+pub mod clients;
