@@ -2,6 +2,7 @@
 
 pub mod model;
 pub mod clients;
+pub mod collect;
 pub mod forecast;
 pub mod decide;
 pub mod overlay;

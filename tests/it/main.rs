@@ -1,5 +1,10 @@
-//! The integration tests, in one binary.
+//! All integration tests, in one binary: real servers, real tools, real files.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
+mod support;
+
+mod collect_files;
+mod collect_prometheus;
 mod overlay_corpus;
 mod overlay_scenarios;
-mod support;

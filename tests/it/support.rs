@@ -1,4 +1,7 @@
-//! What several tests need.
+//! Real servers on loopback, servers that misbehave, and what the tests need to talk to them.
 
+pub(crate) mod exposition;
+pub(crate) mod faulty_prometheus;
 pub(crate) mod kustomize;
+pub(crate) mod prometheus;
 pub(crate) mod repository;

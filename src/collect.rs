@@ -1,0 +1,178 @@
+//! History of the workloads that policies name, from Prometheus or from files. One workload's failure is data, never an error of the run.
+
+mod files;
+mod prometheus;
+mod promql;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::clients::prometheus::{self as client, Health, Prometheus, PrometheusError};
+use crate::model::policy::duration;
+use crate::model::snapshot::Usage;
+use crate::model::{HoldReason, Series, Signal, WorkloadId};
+
+/// The section `metrics`: where history comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// A Prometheus, or what speaks its API. Default: none.
+    pub prometheus: Option<client::Settings>,
+    /// A folder (or one file) of CSV and OpenMetrics text, instead of a Prometheus. Default: none.
+    pub files: Option<PathBuf>,
+    /// How far back history is read. Default: 28d.
+    #[serde(with = "duration")]
+    pub history: Duration,
+    /// The grid of demand. Default: 1m.
+    #[serde(with = "duration")]
+    pub step: Duration,
+}
+
+/// Where history comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A Prometheus, or what speaks its API.
+    Prometheus(Box<Prometheus>),
+    /// A folder (or one file) of CSV and OpenMetrics text.
+    Files(PathBuf),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// The workload.
+    pub id: WorkloadId,
+    /// What drives it.
+    pub signal: Signal,
+}
+
+/// What was learned of one workload.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// What drives it, or why that is not known.
+    pub demand: Result<Series, HoldReason>,
+    /// What each container used, by name: of its busiest pod, in cores and in bytes.
+    pub usage: BTreeMap<String, Usage>,
+    /// From a pod's creation to Ready: the 95th percentile of the starts seen.
+    pub startup: Option<TimeDelta>,
+    /// Container restarts in each step.
+    pub restarts: Option<Series>,
+    /// Pods that were Ready.
+    pub ready: Option<Series>,
+    /// The HPA's `minReplicas`.
+    pub hpa_min: Option<Series>,
+    /// The HPA's `maxReplicas`.
+    pub hpa_max: Option<Series>,
+    /// What besides the demand could not be asked for, and why.
+    pub troubles: Vec<HoldReason>,
+}
+
+/// Reads the history of every workload that is wanted, up to `now` and `history` back; demand on a grid of `step`, the rest on one of at
+/// least five minutes. A value describes the `step` after its grid point, and none describes time after `now`.
+pub async fn histories(
+    source: &Source,
+    wanted: &[Wanted],
+    now: DateTime<Utc>,
+    history: TimeDelta,
+    step: TimeDelta,
+) -> BTreeMap<WorkloadId, History> {
+    let span = Span { now: now.timestamp(), history: history.num_seconds().max(1), step: step.num_seconds().max(1) };
+    match source {
+        Source::Prometheus(prometheus) => prometheus::histories(prometheus, wanted, span).await,
+        Source::Files(path) => files::histories(path, wanted, span),
+    }
+}
+
+/// Which server answers, and which of the metrics that are asked for it lacks.
+pub async fn health(prometheus: &Prometheus) -> Result<Health, PrometheusError> {
+    prometheus.health(&prometheus::needed(prometheus.settings())).await
+}
+
+/// What is asked for in time, in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    now: i64,
+    history: i64,
+    step: i64,
+}
+
+impl Span {
+    /// The finest grid of what is not demand.
+    const COARSE: i64 = 300;
+
+    fn coarse(self) -> Self {
+        Self { step: self.step.max(Self::COARSE), ..self }
+    }
+
+    /// First and last grid point whose step has ended by `now`.
+    fn grid(self) -> (i64, i64) {
+        let last = self.now.div_euclid(self.step) - 1;
+        let first = (self.now - self.history).div_euclid(self.step);
+        (first * self.step, last * self.step)
+    }
+}
+
+impl Source {
+    /// The source that the settings name; connects to nothing yet.
+    pub fn open(settings: &Settings) -> Result<Self, SourceError> {
+        match (&settings.prometheus, &settings.files) {
+            (Some(_), Some(_)) => Err(SourceError::Both),
+            (Some(prometheus), None) => Ok(Self::Prometheus(Box::new(Prometheus::new(prometheus.clone())?))),
+            (None, Some(path)) => Ok(Self::Files(path.clone())),
+            (None, None) => Err(SourceError::None),
+        }
+    }
+}
+
+/// Settings that name no usable source.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Two sources.
+    #[error("`metrics.prometheus` and `metrics.files` are both set: keep one of them")]
+    Both,
+    /// No source.
+    #[error("no history: set `metrics.prometheus.url`, or `metrics.files` to a folder of CSV or OpenMetrics text")]
+    None,
+    /// The settings of Prometheus make no client.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
+}
+
+impl History {
+    fn of(demand: Result<Series, HoldReason>) -> Self {
+        Self {
+            demand,
+            usage: BTreeMap::new(),
+            startup: None,
+            restarts: None,
+            ready: None,
+            hpa_min: None,
+            hpa_max: None,
+            troubles: Vec::new(),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { prometheus: None, files: None, history: Duration::from_secs(28 * 86_400), step: Duration::from_secs(60) }
+    }
+}
+
+/// The 95th percentile of starts, in seconds, by nearest rank: a few starts give the slowest.
+fn slow_start(mut seconds: Vec<f64>) -> Option<TimeDelta> {
+    seconds.retain(|s| s.is_finite() && *s >= 0.0);
+    seconds.sort_by(f64::total_cmp);
+    let rank = (seconds.len() as f64 * 0.95).ceil() as usize;
+    let slow = seconds.get(rank.checked_sub(1)?)?;
+    TimeDelta::try_milliseconds((slow * 1000.0) as i64)
+}
+
+/// How a hold names a span of time.
+fn in_words(seconds: i64) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(seconds.unsigned_abs()))
+}

@@ -1,0 +1,113 @@
+//! History from files: `<folder>/<namespace>/<workload>/<signal>.csv`, and OpenMetrics text (`*.om`, `*.openmetrics`, `*.txt`) in the folder.
+//!
+//! CSV is `timestamp,value`, the timestamp in epoch seconds or RFC 3339. Besides the signals (`cpu`, `memory`, `requests`, `promql`) there may
+//! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`. A CSV file wins over the text.
+
+mod openmetrics;
+mod table;
+mod window;
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::{History, Span, Wanted, in_words, slow_start};
+use crate::model::{HoldReason, Series, Signal, WorkloadId};
+use openmetrics::Metrics;
+
+pub(super) fn histories(path: &Path, wanted: &[Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
+    let metrics = texts(path).and_then(|texts| Metrics::read(&texts));
+    wanted.iter().map(|wanted| (wanted.id.clone(), history(path, &metrics, wanted, span))).collect()
+}
+
+fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span: Span) -> History {
+    let mut history = History::of(demand(path, metrics, wanted, span));
+    let failed = |detail: &String| HoldReason::SourceFailed { detail: detail.clone() };
+    match metrics {
+        Ok(metrics) => {
+            let evidence = metrics.of(&wanted.id, span.coarse());
+            history.usage = evidence.usage();
+            history.startup = slow_start(evidence.starts());
+            history.restarts = evidence.restarts();
+            history.ready = evidence.ready();
+            history.hpa_min = evidence.gauge("kube_horizontalpodautoscaler_spec_min_replicas");
+            history.hpa_max = evidence.gauge("kube_horizontalpodautoscaler_spec_max_replicas");
+        }
+        Err(detail) => history.troubles.push(failed(detail)),
+    }
+    let tables = folder_of(path, &wanted.id).filter(|folder| folder.is_dir()).map_or(Ok(Vec::new()), |folder| files(&folder));
+    for file in tables.unwrap_or_else(|detail| {
+        history.troubles.push(failed(&detail));
+        Vec::new()
+    }) {
+        let name = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".csv")).unwrap_or_default();
+        let place = match name.split_once('.') {
+            Some(("cpu", container)) => &mut history.usage.entry(container.to_owned()).or_default().cpu,
+            Some(("memory", container)) => &mut history.usage.entry(container.to_owned()).or_default().memory,
+            None if name == "ready" => &mut history.ready,
+            None if name == "restarts" => &mut history.restarts,
+            _ => continue,
+        };
+        match table::read(&file, span.coarse()) {
+            Ok(series) => *place = series,
+            Err(detail) => history.troubles.push(failed(&detail)),
+        }
+    }
+    history
+}
+
+fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span: Span) -> Result<Series, HoldReason> {
+    let signal = wanted.signal.name();
+    let file = folder_of(path, &wanted.id).map(|folder| folder.join(format!("{signal}.csv"))).filter(|file| file.exists());
+    let found = match (file, metrics) {
+        (Some(file), _) => table::read(&file, span).map_err(|detail| HoldReason::SourceFailed { detail })?,
+        (None, Err(detail)) => return Err(HoldReason::SourceFailed { detail: detail.clone() }),
+        (None, Ok(metrics)) => {
+            let evidence = metrics.of(&wanted.id, span);
+            match wanted.signal {
+                Signal::Cpu => evidence.cpu(),
+                Signal::Memory => evidence.memory(),
+                Signal::Requests => evidence.requests(),
+                Signal::Promql(_) => None,
+            }
+        }
+    };
+    found.ok_or_else(|| HoldReason::NoData {
+        signal: wanted.signal.clone(),
+        detail: format!(
+            "{} tells no {signal} of the last {}: put `timestamp,value` lines into {}/{}/{signal}.csv there, or OpenMetrics text with its pods' \
+             metrics and their owners beside",
+            path.display(),
+            in_words(span.history),
+            wanted.id.namespace,
+            wanted.id.name
+        ),
+    })
+}
+
+/// The folder of a workload's CSV files; `None` when its names are no file names.
+fn folder_of(path: &Path, id: &WorkloadId) -> Option<PathBuf> {
+    let plain = |name: &str| matches!(Path::new(name).components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]);
+    (plain(&id.namespace) && plain(&id.name)).then(|| path.join(&id.namespace).join(&id.name))
+}
+
+/// The OpenMetrics files: those in the folder, or the one file.
+fn texts(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let is_text = |file: &PathBuf| file.extension().is_some_and(|ext| ext == "om" || ext == "openmetrics" || ext == "txt");
+    Ok(files(path)?.into_iter().filter(is_text).collect())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |e: std::io::Error| format!("the history in {} cannot be read ({e}): check `metrics.files`", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

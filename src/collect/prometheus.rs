@@ -1,0 +1,177 @@
+//! History from a Prometheus: one query a measure and namespace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, future, stream};
+
+use super::promql::{Measure, NEW, Scope};
+use super::{History, Span, Wanted, in_words, slow_start};
+use crate::clients::prometheus::{LabelledSeries, Prometheus, Settings};
+use crate::model::{HoldReason, Series, Signal, WorkloadId};
+
+/// What is asked of every namespace, besides demand.
+const ALWAYS: [Measure; 6] =
+    [Measure::ContainerCpu, Measure::ContainerMemory, Measure::Ready, Measure::Bounds, Measure::Restarts, Measure::Startup];
+
+/// What a query gave, or why it gave nothing.
+type Answer = Result<Vec<LabelledSeries>, HoldReason>;
+
+/// Every metric that is asked for; of the counters of requests one is enough.
+pub(super) fn needed(settings: &Settings) -> BTreeSet<String> {
+    let demand = [Measure::Cpu, Measure::Memory, Measure::Requests];
+    demand.iter().chain(&ALWAYS).flat_map(|measure| measure.metrics(settings)).collect()
+}
+
+pub(super) async fn histories(prometheus: &Prometheus, wanted: &[Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
+    let mut namespaces: BTreeMap<&str, Vec<&Wanted>> = BTreeMap::new();
+    for wanted in wanted {
+        namespaces.entry(&wanted.id.namespace).or_default().push(wanted);
+    }
+    // Two namespaces at a time keep the client busy and few raw samples in memory.
+    let asked = stream::iter(namespaces).map(|(name, wanted)| namespace(prometheus, name, wanted, span)).buffered(2);
+    asked.collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
+
+async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, span: Span) -> Vec<(WorkloadId, History)> {
+    if name.is_empty() {
+        let detail = "the overlay renders the workload without a namespace: set `metadata.namespace` in its policy".to_owned();
+        let hold = |signal: &Signal| HoldReason::NoData { signal: signal.clone(), detail: detail.clone() };
+        return wanted.iter().map(|w| (w.id.clone(), History::of(Err(hold(&w.signal))))).collect();
+    }
+    let scope = Scope { namespace: name, workloads: wanted.iter().map(|w| (w.id.kind, w.id.name.as_str())).collect() };
+    let measures: BTreeSet<Measure> = wanted.iter().filter_map(|w| demand_measure(&w.signal)).chain(ALWAYS).collect();
+    let expressions: BTreeSet<&str> = wanted.iter().filter_map(|w| own_expression(&w.signal)).collect();
+
+    let (asked, own) = future::join(
+        future::join_all(measures.iter().map(async |&measure| (measure, ask(prometheus, measure, &scope, span).await))),
+        future::join_all(expressions.iter().map(async |&expression| (expression, range(prometheus, expression, span).await))),
+    )
+    .await;
+    let answers = Answers { measured: asked.into_iter().collect(), own: own.into_iter().collect(), prometheus, span };
+    wanted.into_iter().map(|wanted| (wanted.id.clone(), answers.history(wanted))).collect()
+}
+
+fn demand_measure(signal: &Signal) -> Option<Measure> {
+    match signal {
+        Signal::Cpu => Some(Measure::Cpu),
+        Signal::Memory => Some(Measure::Memory),
+        Signal::Requests => Some(Measure::Requests),
+        Signal::Promql(_) => None,
+    }
+}
+
+fn own_expression(signal: &Signal) -> Option<&str> {
+    match signal {
+        Signal::Promql(expression) => Some(expression),
+        _ => None,
+    }
+}
+
+async fn ask(prometheus: &Prometheus, measure: Measure, scope: &Scope<'_>, span: Span) -> Answer {
+    let span = grid_of(measure, span);
+    range(prometheus, &measure.query(prometheus.settings(), scope, span.step), span).await
+}
+
+/// Demand is asked on its own grid, starts so that each is seen, and the rest coarsely.
+fn grid_of(measure: Measure, span: Span) -> Span {
+    match measure {
+        Measure::Cpu | Measure::Memory | Measure::Requests => span,
+        Measure::Startup => Span { step: NEW / 2, ..span },
+        _ => span.coarse(),
+    }
+}
+
+/// A value that is evaluated at `t` describes the step that ends there, and goes to the grid point where that step begins.
+async fn range(prometheus: &Prometheus, query: &str, span: Span) -> Answer {
+    let (first, last) = span.grid();
+    let answer = prometheus.range(query, first + span.step, last + span.step, span.step).await;
+    let mut series = answer.map_err(|error| HoldReason::SourceFailed { detail: error.to_string() })?;
+    for (at, _) in series.iter_mut().flat_map(|series| &mut series.samples) {
+        *at -= span.step;
+    }
+    Ok(series)
+}
+
+/// All that was answered for one namespace.
+struct Answers<'a> {
+    measured: BTreeMap<Measure, Answer>,
+    own: BTreeMap<&'a str, Answer>,
+    prometheus: &'a Prometheus,
+    span: Span,
+}
+
+impl Answers<'_> {
+    fn history(&self, wanted: &Wanted) -> History {
+        let mut history = History::of(self.demand(wanted));
+        let id = &wanted.id;
+        for (container, series) in self.by(Measure::ContainerCpu, id, "container") {
+            history.usage.entry(container).or_default().cpu = Some(series);
+        }
+        for (container, series) in self.by(Measure::ContainerMemory, id, "container") {
+            history.usage.entry(container).or_default().memory = Some(series);
+        }
+        history.startup = slow_start(self.of(Measure::Startup, id).flat_map(|series| series.samples.iter().map(|(_, s)| *s)).collect());
+        history.restarts = self.by(Measure::Restarts, id, "").remove("");
+        history.ready = self.by(Measure::Ready, id, "").remove("");
+        let mut bounds = self.by(Measure::Bounds, id, "bound");
+        (history.hpa_min, history.hpa_max) = (bounds.remove("min"), bounds.remove("max"));
+        history.troubles = ALWAYS.iter().filter_map(|measure| self.measured[measure].as_ref().err().cloned()).collect();
+        history
+    }
+
+    fn demand(&self, wanted: &Wanted) -> Result<Series, HoldReason> {
+        let no_data = |detail| HoldReason::NoData { signal: wanted.signal.clone(), detail };
+        let url = &self.prometheus.settings().url;
+        let back = in_words(self.span.history);
+        let Some(measure) = demand_measure(&wanted.signal) else {
+            let expression = own_expression(&wanted.signal).unwrap_or_default();
+            return match self.own[expression].as_ref().map_err(Clone::clone)?.as_slice() {
+                [] => Err(no_data(format!(
+                    "Prometheus at {url} has nothing for `{expression}` in the last {back}: try it in its own web page"
+                ))),
+                [one] => series(one, self.span).ok_or_else(|| no_data(format!("`{expression}` gave no finite number in the last {back}"))),
+                several => Err(HoldReason::PolicyInvalid {
+                    detail: format!(
+                        "`{expression}` gives {} series where one is needed: aggregate them, for instance with `sum(…)`",
+                        several.len()
+                    ),
+                }),
+            };
+        };
+        self.measured[&measure].as_ref().map_err(Clone::clone)?;
+        let mut found = self.by(measure, &wanted.id, "metric");
+        let first = match measure {
+            Measure::Requests => self.prometheus.settings().request_metrics.iter().find_map(|counter| found.remove(&counter.metric)),
+            _ => found.remove(""),
+        };
+        first.ok_or_else(|| {
+            let metrics = measure.metrics(self.prometheus.settings()).join("`, `");
+            no_data(format!(
+                "Prometheus at {url} has no {} of its pods in the last {back} (asked for `{metrics}`): `prescale doctor` tells which metrics are \
+                 missing, and `metrics.prometheus` takes other names, jobs and the cluster",
+                wanted.signal.name()
+            ))
+        })
+    }
+
+    /// The series of a workload, by the value of a label (the empty text where it is not set).
+    fn by(&self, measure: Measure, id: &WorkloadId, label: &str) -> BTreeMap<String, Series> {
+        let grid = grid_of(measure, self.span);
+        let named = |found: &LabelledSeries| {
+            let key = found.labels.get(label).cloned().unwrap_or_default();
+            Some((key, series(found, grid)?))
+        };
+        self.of(measure, id).filter_map(named).collect()
+    }
+
+    fn of<'a>(&'a self, measure: Measure, id: &'a WorkloadId) -> impl Iterator<Item = &'a LabelledSeries> {
+        let is = |found: &LabelledSeries, label: &str, value: &str| found.labels.get(label).is_none_or(|found| found == value);
+        let answer = self.measured.get(&measure).and_then(|answer| answer.as_ref().ok());
+        let all = answer.into_iter().flatten();
+        all.filter(move |found| is(found, "workload", &id.name) && is(found, "kind", id.kind.as_str()))
+    }
+}
+
+fn series(found: &LabelledSeries, grid: Span) -> Option<Series> {
+    Series::from_samples(grid.step, found.samples.iter().copied())
+}

@@ -1,0 +1,268 @@
+//! Every PromQL expression that is asked, as pure text.
+//!
+//! Each gives the workloads of one namespace by the labels `kind` and `workload`, since a query a pod or a workload would drown the server.
+//! Pods are joined to the workload that owns them at that very step, so that pods long gone still count.
+//! Every join takes the `max` (and of owners the `topk(1)`) of its one side, since a kube-state-metrics that was replaced leaves each series
+//! twice for a while, and "many-to-many" would cost the whole namespace its answer.
+
+use std::collections::BTreeSet;
+
+use crate::clients::prometheus::{RequestMetric, Settings};
+use crate::model::WorkloadKind;
+
+/// What can be learned of the workloads of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Measure {
+    /// CPU of a workload, in cores.
+    Cpu,
+    /// Working set of a workload, in bytes.
+    Memory,
+    /// Requests a second that a workload answers; a label `metric` tells which counter says so.
+    Requests,
+    /// CPU of the busiest pod by `container`, in cores.
+    ContainerCpu,
+    /// Greatest working set of a pod by `container`, in bytes.
+    ContainerMemory,
+    /// Pods that are Ready.
+    Ready,
+    /// What the HPA may do, by `bound`: `min` and `max`.
+    Bounds,
+    /// Container restarts in each step.
+    Restarts,
+    /// Seconds from creation to Ready: the slowest of the pods that were created in the last two hours.
+    Startup,
+}
+
+/// The workloads of one namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Scope<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) workloads: BTreeSet<(WorkloadKind, &'a str)>,
+}
+
+/// How far back pods count as new, in seconds: each is seen at least once by a query of half this step.
+pub(super) const NEW: i64 = 7200;
+
+impl Measure {
+    /// The metrics without which it cannot be known.
+    pub(super) fn metrics(self, settings: &Settings) -> Vec<String> {
+        const OWNERS: [&str; 2] = ["kube_pod_owner", "kube_replicaset_owner"];
+        let with_owners = |names: &[&str]| names.iter().chain(&OWNERS).map(ToString::to_string).collect();
+        match self {
+            Self::Cpu | Self::ContainerCpu => with_owners(&["container_cpu_usage_seconds_total"]),
+            Self::Memory | Self::ContainerMemory => with_owners(&["container_memory_working_set_bytes"]),
+            Self::Requests => settings.request_metrics.iter().map(|counter| counter.metric.clone()).collect(),
+            Self::Ready => with_owners(&["kube_pod_status_ready"]),
+            Self::Bounds => {
+                ["info", "spec_min_replicas", "spec_max_replicas"].map(|name| format!("kube_horizontalpodautoscaler_{name}")).to_vec()
+            }
+            Self::Restarts => with_owners(&["kube_pod_container_status_restarts_total"]),
+            Self::Startup => with_owners(&["kube_pod_status_ready_time", "kube_pod_created"]),
+        }
+    }
+
+    /// The expression, to be asked every `step` seconds.
+    pub(super) fn query(self, settings: &Settings, scope: &Scope<'_>, step: i64) -> String {
+        let q = Queries { settings, scope, window: step.max(settings.rate_window.as_secs() as i64) };
+        match self {
+            Self::Cpu => q.by_workload("sum", "", &q.container_cpu()),
+            Self::ContainerCpu => q.by_workload("max", ", container", &q.container_cpu()),
+            Self::Memory => q.by_workload("sum", "", &q.container_memory(None)),
+            Self::ContainerMemory => q.by_workload("max", ", container", &q.container_memory(Some(step))),
+            Self::Requests => q.requests(),
+            Self::Ready => {
+                q.by_workload("sum", "", &format!("max by (namespace, pod) ({})", q.pods("kube_pod_status_ready", "condition=\"true\"")))
+            }
+            Self::Bounds => q.bounds(),
+            Self::Restarts => q.restarts(step),
+            Self::Startup => q.startup(),
+        }
+    }
+}
+
+/// What all queries of a scope share.
+struct Queries<'a> {
+    settings: &'a Settings,
+    scope: &'a Scope<'a>,
+    window: i64,
+}
+
+impl Queries<'_> {
+    fn container_cpu(&self) -> String {
+        let counter = self.containers("container_cpu_usage_seconds_total");
+        format!("max by (namespace, pod, container) (rate({counter}[{}s]))", self.window)
+    }
+
+    /// The working set, or its peak in each `step` seconds.
+    fn container_memory(&self, step: Option<i64>) -> String {
+        let gauge = self.containers("container_memory_working_set_bytes");
+        match step {
+            Some(step) => format!("max by (namespace, pod, container) (max_over_time({gauge}[{step}s]))"),
+            None => format!("max by (namespace, pod, container) ({gauge})"),
+        }
+    }
+
+    /// The counters side by side, each under its name in `metric`.
+    fn requests(&self) -> String {
+        let each: Vec<String> = self.settings.request_metrics.iter().map(|counter| self.request_rate(counter)).collect();
+        each.join("\nor\n")
+    }
+
+    fn request_rate(&self, counter: &RequestMetric) -> String {
+        let RequestMetric { metric, matchers, workload } = counter;
+        let rate = match workload {
+            None => {
+                let own = self.of_pods(metric, None, matchers);
+                let rate = format!("sum by (namespace, pod) (rate({own}[{}s]))", self.window);
+                self.by_workload("sum", "", &rate)
+            }
+            Some(labels) => {
+                let names = alternatives(self.names(|_| true));
+                let here = format!("{}={}", labels.namespace, quoted(self.scope.namespace));
+                let own = selector(metric, &[self.cluster(), here, format!("{}=~{names}", labels.name), matchers.clone()]);
+                let rate = format!("sum by ({}) (rate({own}[{}s]))", labels.name, self.window);
+                format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))
+            }
+        };
+        format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric))
+    }
+
+    fn bounds(&self) -> String {
+        let kinds = self.scope.workloads.iter().map(|(kind, _)| kind.as_str());
+        let targets = [
+            format!("scaletargetref_kind=~{}", alternatives(kinds)),
+            format!("scaletargetref_name=~{}", alternatives(self.names(|_| true))),
+        ];
+        let info = self.of_cluster_state("kube_horizontalpodautoscaler_info", &targets.join(","));
+        let target = format!(
+            "topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) ({info}))"
+        );
+        let bound = |bound: &str| {
+            let value = self.of_cluster_state(&format!("kube_horizontalpodautoscaler_spec_{bound}_replicas"), "");
+            let joined = format!(
+                "max by (namespace, horizontalpodautoscaler) ({value})\n  * on (namespace, horizontalpodautoscaler) \
+                 group_left(scaletargetref_kind, scaletargetref_name) {target}"
+            );
+            let named = renamed(&renamed(&joined, "scaletargetref_kind", "kind"), "scaletargetref_name", "workload");
+            format!("label_replace(max by (kind, workload) ({named}), \"bound\", \"{bound}\", \"\", \"\")")
+        };
+        format!("{}\nor\n{}", bound("min"), bound("max"))
+    }
+
+    fn restarts(&self, step: i64) -> String {
+        let counter = self.pods("kube_pod_container_status_restarts_total", "");
+        self.by_workload("sum", "", &format!("max by (namespace, pod, container) (increase({counter}[{step}s]))"))
+    }
+
+    fn startup(&self) -> String {
+        // A pod that lost its readiness and regained it has a later `ready_time`: the earliest is that of its start.
+        let ready = format!("min by (namespace, pod, uid) (min_over_time({}[{NEW}s]))", self.pods("kube_pod_status_ready_time", ""));
+        let created = format!("max by (namespace, pod, uid) ({}) > time() - {NEW}", self.pods("kube_pod_created", ""));
+        self.by_workload("max", "", &format!("({ready}\n  - on (namespace, pod, uid) ({created}))"))
+    }
+
+    /// `values` by pod, aggregated by the workload that owns it and by `more` labels.
+    fn by_workload(&self, how: &str, more: &str, values: &str) -> String {
+        format!("{how} by (kind, workload{more}) (\n  {values}\n  * on (namespace, pod) group_left(kind, workload) {}\n)", self.owners())
+    }
+
+    /// Pods with the `kind` and the name (`workload`) of what owns them; the value is 1.
+    fn owners(&self) -> String {
+        let mut owned = Vec::new();
+        let by_replica_sets = |kind| matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout);
+        let kinds: BTreeSet<&str> =
+            self.scope.workloads.iter().filter(|(kind, _)| by_replica_sets(*kind)).map(|(kind, _)| kind.as_str()).collect();
+        if !kinds.is_empty() {
+            let names = alternatives(self.names(by_replica_sets));
+            let pods = renamed(
+                &format!("max by (namespace, pod, owner_name) ({})", self.pods("kube_pod_owner", "owner_kind=\"ReplicaSet\"")),
+                "owner_name",
+                "replicaset",
+            );
+            let sets = self.of_cluster_state("kube_replicaset_owner", &format!("owner_kind=~{},owner_name=~{names}", alternatives(kinds)));
+            owned.push(format!(
+                "{pods}\n      * on (namespace, replicaset) group_left(owner_kind, owner_name) \
+                 topk by (namespace, replicaset) (1, max by (namespace, replicaset, owner_kind, owner_name) ({sets}))"
+            ));
+        }
+        let direct = self.names(|kind| !by_replica_sets(kind));
+        if !direct.is_empty() {
+            let own = format!("owner_kind=\"StatefulSet\",owner_name=~{}", alternatives(direct));
+            owned.push(format!("max by (namespace, pod, owner_kind, owner_name) ({})", self.pods("kube_pod_owner", &own)));
+        }
+        let named = renamed(&renamed(&format!("({})", owned.join("\n      or ")), "owner_kind", "kind"), "owner_name", "workload");
+        format!("topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (\n    {named}))")
+    }
+
+    fn containers(&self, metric: &str) -> String {
+        self.of_pods(metric, self.settings.jobs.cadvisor.as_deref(), "container!=\"\",container!=\"POD\"")
+    }
+
+    fn pods(&self, metric: &str, matchers: &str) -> String {
+        self.of_pods(metric, self.settings.jobs.kube_state_metrics.as_deref(), matchers)
+    }
+
+    /// A metric of the pods of these workloads. The name only narrows what is read: the owner decides.
+    fn of_pods(&self, metric: &str, job: Option<&str>, matchers: &str) -> String {
+        // Kubernetes cuts the name of a workload to fit those of its pods into 63 characters.
+        let names: Vec<&str> = self.names(|_| true).into_iter().map(|name| name.get(..46).unwrap_or(name)).collect();
+        let pods = format!("pod=~{}", quoted(&format!("(?:{}).*", expressions(&names))));
+        selector(metric, &[self.cluster(), of_job(job), self.namespace(), pods, matchers.to_owned()])
+    }
+
+    fn of_cluster_state(&self, metric: &str, matchers: &str) -> String {
+        let job = of_job(self.settings.jobs.kube_state_metrics.as_deref());
+        selector(metric, &[self.cluster(), job, self.namespace(), matchers.to_owned()])
+    }
+
+    fn cluster(&self) -> String {
+        self.settings.cluster.as_ref().map(|cluster| format!("{}={}", cluster.label, quoted(&cluster.value))).unwrap_or_default()
+    }
+
+    fn namespace(&self) -> String {
+        format!("namespace={}", quoted(self.scope.namespace))
+    }
+
+    fn names(&self, of: impl Fn(WorkloadKind) -> bool) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.scope.workloads.iter().filter(|(kind, _)| of(*kind)).map(|(_, name)| *name).collect();
+        names.into_iter().collect()
+    }
+}
+
+fn of_job(job: Option<&str>) -> String {
+    job.map(|job| format!("job={}", quoted(job))).unwrap_or_default()
+}
+
+fn selector(metric: &str, matchers: &[String]) -> String {
+    let matchers: Vec<&str> = matchers.iter().map(String::as_str).filter(|matcher| !matcher.is_empty()).collect();
+    format!("{metric}{{{}}}", matchers.join(","))
+}
+
+fn renamed(vector: &str, from: &str, to: &str) -> String {
+    format!("label_replace({vector}, \"{to}\", \"$1\", \"{from}\", \"(.*)\")")
+}
+
+/// A matcher's value that takes any of the texts, and nothing else.
+fn alternatives<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let texts: BTreeSet<&str> = texts.into_iter().collect();
+    quoted(&expressions(&texts.into_iter().collect::<Vec<_>>()))
+}
+
+fn expressions(texts: &[&str]) -> String {
+    let escaped = texts.iter().map(|text| {
+        let mut expression = String::new();
+        for c in text.chars() {
+            if !(c.is_alphanumeric() || matches!(c, '-' | '_' | ' ' | '/')) {
+                expression.push('\\');
+            }
+            expression.push(c);
+        }
+        expression
+    });
+    escaped.collect::<Vec<_>>().join("|")
+}
+
+/// A string as PromQL writes it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
