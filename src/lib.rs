@@ -1,3 +1,4 @@
 //! Prescale forecasts what each Kubernetes workload will need and writes it into Git before it is needed.
 
+pub mod clients;
 pub mod model;

@@ -1,0 +1,4 @@
+//! One file an outside system. No decisions and no policy words live here.
+
+pub mod git;
+pub mod secret;
