@@ -1,5 +1,6 @@
 //! One file an outside system. No decisions and no policy words live here.
 
+pub mod git;
 pub mod kustomize;
 pub mod prometheus;
 pub mod secret;

@@ -1,5 +1,6 @@
 //! Prescale forecasts what each Kubernetes workload will need and writes it into Git before it is needed.
 
+pub mod clients;
 pub mod model;
 pub mod clients;
 pub mod collect;

@@ -6,5 +6,6 @@ mod support;
 
 mod collect_files;
 mod collect_prometheus;
+mod git_client;
 mod overlay_corpus;
 mod overlay_scenarios;

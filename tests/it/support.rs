@@ -2,6 +2,9 @@
 
 pub(crate) mod exposition;
 pub(crate) mod faulty_prometheus;
+pub(crate) mod git;
+pub(crate) mod git_http;
+pub(crate) mod git_ssh;
 pub(crate) mod kustomize;
 pub(crate) mod prometheus;
 pub(crate) mod repository;

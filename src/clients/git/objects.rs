@@ -1,0 +1,199 @@
+//! Reading and writing trees in the object database. Nothing is ever checked out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use git2::build::TreeUpdateBuilder;
+use git2::{DiffFormat, FileMode as GitMode, ObjectType, Oid, Repository, Signature, Time};
+
+use super::{CommitId, GitError, Identity};
+use crate::model::{Entry, FileMode, RepoPath, Tree};
+
+/// A larger file is not read.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What an edit does to a file: the bytes it holds from now on, or `None` to remove it.
+pub type Edits = BTreeMap<RepoPath, (FileMode, Option<Vec<u8>>)>;
+
+/// Either the cache is at fault, or what was asked for.
+pub(super) enum Fault {
+    Cache(git2::Error),
+    Asked(GitError),
+}
+
+impl From<git2::Error> for Fault {
+    fn from(error: git2::Error) -> Self {
+        Self::Cache(error)
+    }
+}
+
+impl From<GitError> for Fault {
+    fn from(error: GitError) -> Self {
+        Self::Asked(error)
+    }
+}
+
+/// The files of a commit: YAML, JSON and kustomizations under a mebibyte are read.
+pub(super) fn tree(repo: &Repository, at: CommitId) -> Result<Tree, Fault> {
+    let odb = repo.odb()?;
+    let mut tree = Tree::default();
+    each_entry(repo, at, |path, mode, id| {
+        let entry = match mode {
+            GitMode::Link => Entry::Symlink,
+            GitMode::Commit => Entry::Submodule,
+            mode if is_read(&path) && odb.read_header(id)?.0 < MOST_BYTES => {
+                let mode = if mode == GitMode::BlobExecutable { FileMode::Executable } else { FileMode::Plain };
+                Entry::File { mode, bytes: odb.read(id)?.data().into() }
+            }
+            _ => Entry::Unread,
+        };
+        tree.insert(path, entry);
+        Ok(())
+    })?;
+    Ok(tree)
+}
+
+fn is_read(path: &RepoPath) -> bool {
+    let name = path.file_name();
+    name == "Kustomization" || Path::new(name).extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+}
+
+/// Writes the regular files under these folders. Symbolic links and submodules are left out, so that nothing leads out of `into`.
+pub(super) fn export(repo: &Repository, at: CommitId, folders: &BTreeSet<RepoPath>, into: &Path) -> Result<(), Fault> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Fault::Asked(GitError::Export { path, source })
+    };
+    fs::create_dir_all(into).map_err(failed(into))?;
+    let odb = repo.odb()?;
+    each_entry(repo, at, |path, mode, id| {
+        if matches!(mode, GitMode::Link | GitMode::Commit) || !folders.iter().any(|folder| path.is_under(folder)) {
+            return Ok(());
+        }
+        let folder = into.join(path.parent().as_str());
+        fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        let file = folder.join(path.file_name());
+        fs::write(&file, odb.read(id)?.data()).map_err(failed(&file))
+    })
+}
+
+/// Visits what is not a folder. Names that are not UTF-8 are passed over: no kustomization can use them.
+fn each_entry(repo: &Repository, at: CommitId, mut visit: impl FnMut(RepoPath, GitMode, Oid) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut folders = vec![(RepoPath::root(), find_commit(repo, at)?.tree()?)];
+    while let Some((folder, tree)) = folders.pop() {
+        for entry in &tree {
+            let Ok(name) = entry.name() else { continue };
+            // `..` and the like would lead somewhere else.
+            let path = folder.join(name).filter(|path| path.file_name() == name && path.parent() == folder).ok_or_else(|| {
+                GitError::Path { path: folder.clone(), why: format!("it holds an entry named `{name}`, which no honest client writes") }
+            })?;
+            if entry.kind() == Some(ObjectType::Tree) {
+                folders.push((path, repo.find_tree(entry.id())?));
+            } else {
+                visit(path, mode_of(entry.filemode()), entry.id())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mode_of(bits: i32) -> GitMode {
+    match bits & 0o170_000 {
+        0o120_000 => GitMode::Link,
+        0o160_000 => GitMode::Commit,
+        _ if bits & 0o100 != 0 => GitMode::BlobExecutable,
+        _ => GitMode::Blob,
+    }
+}
+
+/// Reads every folder of a commit and looks for every file, so that a cache with holes is found before it is relied upon.
+pub(super) fn check(repo: &Repository, at: CommitId) -> Result<(), Fault> {
+    let odb = repo.odb()?;
+    each_entry(repo, at, |_, mode, id| {
+        if mode != GitMode::Commit {
+            odb.read_header(id)?;
+        }
+        Ok(())
+    })
+}
+
+/// A commit on top of `base`; `None` where its tree would equal the base's.
+pub(super) fn commit(
+    repo: &Repository,
+    base: CommitId,
+    edits: &Edits,
+    message: &str,
+    author: &Identity,
+    at: DateTime<Utc>,
+) -> Result<Option<CommitId>, Fault> {
+    let parent = find_commit(repo, base)?;
+    let before = parent.tree()?;
+    let mut builder = TreeUpdateBuilder::new();
+    for (path, (mode, bytes)) in edits {
+        let exists = editable(&before, path)?;
+        match bytes {
+            Some(bytes) => {
+                let mode = if *mode == FileMode::Executable { GitMode::BlobExecutable } else { GitMode::Blob };
+                builder.upsert(path.as_str(), repo.blob(bytes)?, mode);
+            }
+            None if exists => {
+                builder.remove(path.as_str());
+            }
+            None => {}
+        }
+    }
+    let tree = builder.create_updated(repo, &before)?;
+    if tree == before.id() {
+        return Ok(None);
+    }
+    let author = Signature::new(&author.name, &author.email, &Time::new(at.timestamp(), 0))
+        .map_err(|e| GitError::Author { author: author.to_string(), why: e.message().to_owned() })?;
+    Ok(Some(CommitId(repo.commit(None, &author, &author, message, &repo.find_tree(tree)?, &[&parent])?)))
+}
+
+/// Whether a regular file is there; refuses what would turn a link, a submodule, a folder or a parent file into something else.
+fn editable(tree: &git2::Tree<'_>, path: &RepoPath) -> Result<bool, GitError> {
+    let refused = |path: &RepoPath, why: &str| Err(GitError::Path { path: path.clone(), why: why.to_owned() });
+    if path.parts().any(|part| part.eq_ignore_ascii_case(".git")) || *path == RepoPath::root() {
+        return refused(path, "it is not the path of a file");
+    }
+    let mut so_far = RepoPath::root();
+    for part in path.parts() {
+        so_far = so_far.join(part).unwrap_or_default();
+        let Ok(entry) = tree.get_path(Path::new(so_far.as_str())) else {
+            return Ok(false);
+        };
+        let is_folder = entry.kind() == Some(ObjectType::Tree);
+        match mode_of(entry.filemode()) {
+            GitMode::Link => return refused(&so_far, "it is a symbolic link, which is never written through"),
+            GitMode::Commit => return refused(&so_far, "it is a submodule, which is never written into"),
+            _ if so_far == *path && is_folder => return refused(&so_far, "it is a folder"),
+            _ if so_far != *path && !is_folder => return refused(&so_far, "it is a file, not a folder"),
+            _ => {}
+        }
+    }
+    Ok(true)
+}
+
+/// A unified diff, for people.
+pub(super) fn diff(repo: &Repository, from: CommitId, to: CommitId) -> Result<String, Fault> {
+    let (from, to) = (find_commit(repo, from)?.tree()?, find_commit(repo, to)?.tree()?);
+    let mut text = Vec::new();
+    repo.diff_tree_to_tree(Some(&from), Some(&to), None)?.print(DiffFormat::Patch, |_, _, line| {
+        if matches!(line.origin(), '+' | '-' | ' ') {
+            text.push(line.origin() as u8);
+        }
+        text.extend_from_slice(line.content());
+        true
+    })?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+pub(super) fn find_commit(repo: &Repository, id: CommitId) -> Result<git2::Commit<'_>, Fault> {
+    repo.find_commit(id.0).map_err(|e| match e.code() {
+        git2::ErrorCode::NotFound => GitError::NoCommit { commit: id }.into(),
+        _ => e.into(),
+    })
+}

@@ -1,0 +1,302 @@
+//! The two conversations with a server: fetch and push.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use git2::{AutotagOption, Cred, CredentialType, FetchOptions, ProxyOptions, PushOptions, RemoteCallbacks, RemoteRedirect, Repository};
+
+use super::address::Transport;
+use super::{CommitId, GitError, Settings, trust};
+use crate::clients::secret::Secret;
+
+/// Where the fetched tip is kept, so that the next fetch asks only for what is new.
+const TRACKED: &str = "refs/prescale/tracked";
+
+/// What became of a push, as far as the conversation told. Only reading the branch back decides.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The server said that it moved the branch.
+    Accepted,
+    /// The branch was elsewhere before anything was sent.
+    Moved,
+    /// The server said that it did not move the branch. `hook`: because its rules say so, and not by chance.
+    Rejected { why: String, hook: bool },
+    /// The conversation broke.
+    Unknown(GitError),
+}
+
+/// Counts signs of life of a conversation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    fn beat(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs a conversation on a thread of its own and gives it up after a silence of `limit`.
+///
+/// libgit2 has no other safe way to bound a server that hangs. The thread is left behind, and with it the lock on the cache.
+pub(super) fn bounded<T: Send + 'static>(limit: Duration, job: impl FnOnce(&Pulse) -> T + Send + 'static) -> Option<T> {
+    let (pulse, (done, outcome)) = (Pulse::default(), mpsc::channel());
+    let heard = pulse.clone();
+    thread::spawn(move || done.send(job(&heard)));
+    let mut last = 0;
+    loop {
+        match outcome.recv_timeout(limit) {
+            Ok(outcome) => return Some(outcome),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {
+                let now = pulse.0.load(Ordering::Relaxed);
+                if now == last {
+                    return None;
+                }
+                last = now;
+            }
+        }
+    }
+}
+
+/// Fetches `depth` commits of the branch (0: all) and returns its tip.
+pub(super) fn fetch(
+    settings: &Settings,
+    repo: &Repository,
+    cache: &std::path::Path,
+    depth: u32,
+    pulse: &Pulse,
+) -> Result<CommitId, GitError> {
+    let remote = &settings.url;
+    let notes = Notes::default();
+    let failed = |e: git2::Error| notes.explain(GitError::network(remote, cache, &e));
+    let wanted = format!("refs/heads/{}", settings.branch);
+    let mut options = FetchOptions::new();
+    options.remote_callbacks(callbacks(settings, &notes, pulse));
+    options.proxy_options(proxy(settings)).follow_redirects(RemoteRedirect::None);
+    options.download_tags(AutotagOption::None).update_fetchhead(false);
+    if !matches!(remote.transport(), Transport::Local(_)) {
+        options.depth(i32::try_from(depth).unwrap_or(i32::MAX));
+    }
+    let mut connection = repo.remote_anonymous(remote.as_str()).map_err(failed)?;
+    connection.download(&[format!("+{wanted}:{TRACKED}")], Some(&mut options)).map_err(failed)?;
+    let heads = connection.list().map_err(failed)?;
+    if let Some(head) = heads.iter().find(|head| head.name() == wanted) {
+        let tip = head.oid();
+        repo.reference(TRACKED, tip, true, "").map_err(failed)?;
+        return Ok(CommitId(tip));
+    }
+    let mut branches: Vec<String> = heads.iter().filter_map(|head| head.name().strip_prefix("refs/heads/")).map(str::to_owned).collect();
+    branches.sort();
+    let (remote, branch) = (remote.clone(), settings.branch.clone());
+    Err(if branches.is_empty() { GitError::Empty { remote, branch } } else { GitError::NoBranch { remote, branch, branches } })
+}
+
+/// Asks the server to move the branch from `base` to `commit`. The server compares `base` itself when it takes its lock.
+pub(super) fn push(
+    settings: &Settings,
+    repo: &Repository,
+    cache: &std::path::Path,
+    commit: CommitId,
+    base: CommitId,
+    pulse: &Pulse,
+) -> Sent {
+    let remote = &settings.url;
+    let notes = Notes::default();
+    let mut callbacks = callbacks(settings, &notes, pulse);
+    callbacks.push_negotiation(|updates| {
+        pulse.beat();
+        if updates.iter().all(|update| update.src() == base.0) {
+            return Ok(());
+        }
+        notes.0.borrow_mut().moved = true;
+        Err(git2::Error::from_str("the branch has moved"))
+    });
+    callbacks.push_update_reference(|_, refused| {
+        notes.0.borrow_mut().refused = refused.map(str::to_owned);
+        Ok(())
+    });
+    let mut options = PushOptions::new();
+    options.remote_callbacks(callbacks).proxy_options(proxy(settings)).follow_redirects(RemoteRedirect::None);
+    let sent = repo
+        .remote_anonymous(remote.as_str())
+        .and_then(|mut connection| connection.push(&[format!("{commit}:refs/heads/{}", settings.branch)], Some(&mut options)));
+    drop(options);
+    let said = notes.said();
+    match sent {
+        _ if notes.0.borrow().moved => Sent::Moved,
+        Ok(()) => match notes.0.take().refused {
+            None => Sent::Accepted,
+            Some(why) => Sent::Rejected { hook: why.contains("hook declined"), why: [why, said].join("\n").trim().to_owned() },
+        },
+        Err(e) if e.message().contains("unpacking the sent packfile failed") => {
+            Sent::Rejected { hook: true, why: ["the server could not store the commit".to_owned(), said].join("\n").trim().to_owned() }
+        }
+        Err(e) => match notes.explain(GitError::network(remote, cache, &e)) {
+            GitError::Forbidden { why, .. } => Sent::Rejected { why, hook: true },
+            error => Sent::Unknown(error),
+        },
+    }
+}
+
+/// What the callbacks of one conversation noted; libgit2 forwards too little of it.
+#[derive(Default)]
+struct Notes(RefCell<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    asked: u32,
+    stopped: Option<GitError>,
+    moved: bool,
+    refused: Option<String>,
+    said: Vec<u8>,
+}
+
+impl Notes {
+    /// Stops the conversation for a reason of our own.
+    fn stop(&self, why: GitError) -> git2::Error {
+        let error = git2::Error::from_str(&why.to_string());
+        self.0.borrow_mut().stopped = Some(why);
+        error
+    }
+
+    /// Our own reason where there is one, else what libgit2 reported.
+    fn explain(&self, reported: GitError) -> GitError {
+        self.0.borrow_mut().stopped.take().unwrap_or(reported)
+    }
+
+    /// What the server told people, without its progress lines.
+    fn said(&self) -> String {
+        let said = String::from_utf8_lossy(&self.0.borrow().said).replace('\r', "\n");
+        said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn callbacks<'a>(settings: &'a Settings, notes: &'a Notes, pulse: &'a Pulse) -> RemoteCallbacks<'a> {
+    const MOST_SAID: usize = 4096;
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.transfer_progress(|_| {
+        pulse.beat();
+        true
+    });
+    callbacks.push_transfer_progress(|_, _, _| pulse.beat());
+    callbacks.pack_progress(|_, _, _| pulse.beat());
+    callbacks.sideband_progress(|text| {
+        pulse.beat();
+        let said = &mut notes.0.borrow_mut().said;
+        said.extend(text.iter().take(MOST_SAID.saturating_sub(said.len())));
+        true
+    });
+    callbacks.credentials(|_, user, allowed| {
+        pulse.beat();
+        credentials(settings, user, allowed, notes).map_err(|why| notes.stop(why))
+    });
+    callbacks.certificate_check(|shown, host| {
+        pulse.beat();
+        let checked = match (shown.as_hostkey(), shown.as_x509(), &settings.ca_file) {
+            (Some(key), ..) => {
+                let port = if let Transport::Ssh { port, .. } = settings.url.transport() { *port } else { 22 };
+                trust::host_key(settings.known_hosts_file.as_deref(), host, port, key.hostkey().unwrap_or_default())
+            }
+            (_, Some(leaf), Some(issuers)) => trust::certificate(issuers, &settings.url, host, leaf.data()),
+            _ => return Ok(git2::CertificateCheckStatus::CertificatePassthrough),
+        };
+        checked.map(|()| git2::CertificateCheckStatus::CertificateOk).map_err(|why| notes.stop(why))
+    });
+    callbacks
+}
+
+/// What to answer a server that asks who we are. It asks again for as long as it does not like the answer, so there is one.
+fn credentials(settings: &Settings, user: Option<&str>, allowed: CredentialType, notes: &Notes) -> Result<Cred, GitError> {
+    let user = match settings.url.transport() {
+        Transport::Ssh { user: known, .. } => user.or(known.as_deref()).unwrap_or("git"),
+        _ => settings.username.as_deref().unwrap_or("x-access-token"),
+    };
+    let stranger = |why: String| GitError::Authentication { remote: settings.url.clone(), why };
+    let unusable = |e: git2::Error| stranger(e.message().to_owned());
+    if allowed.contains(CredentialType::USERNAME) {
+        return Cred::username(user).map_err(unusable);
+    }
+    let again = notes.0.borrow().asked > 0;
+    notes.0.borrow_mut().asked += 1;
+    if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) && matches!(settings.url.transport(), Transport::Http { .. }) {
+        return match password(settings)? {
+            Some(_) if again => Err(stranger(format!("it refused the password of `{user}`: check `username` and `passwordFile`"))),
+            Some(password) => Cred::userpass_plaintext(user, password.expose()).map_err(unusable),
+            None => Err(stranger("it asks for a password or token: set `passwordFile`".to_owned())),
+        };
+    }
+    if allowed.intersects(CredentialType::SSH_KEY | CredentialType::SSH_MEMORY) {
+        let Some(file) = &settings.ssh_key_file else {
+            return if again {
+                Err(stranger(format!("it refused the keys of the ssh agent for `{user}`: set `sshKeyFile`")))
+            } else {
+                Cred::ssh_key_from_agent(user).map_err(unusable)
+            };
+        };
+        if again {
+            return Err(stranger(format!("it refused the key {} for `{user}`: add its public half to this user", file.display())));
+        }
+        let passphrase = settings.ssh_key_passphrase_file.as_deref().map(read_secret).transpose()?;
+        let key = trust::private_key(file)?;
+        return Cred::ssh_key_from_memory(user, None, &key, passphrase.as_ref().map(Secret::expose)).map_err(unusable);
+    }
+    Err(stranger("it asks for something that is neither a password nor a key".to_owned()))
+}
+
+fn password(settings: &Settings) -> Result<Option<Secret>, GitError> {
+    match (&settings.password, &settings.password_file) {
+        (Some(_), Some(_)) => Err(GitError::Settings { why: "both `password` and `passwordFile` are set: keep one".to_owned() }),
+        (Some(password), None) => Ok(Some(password.clone())),
+        (None, Some(file)) => read_secret(file).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_secret(file: &std::path::Path) -> Result<Secret, GitError> {
+    Secret::read(file).map_err(|e| GitError::Settings { why: e.to_string() })
+}
+
+fn proxy(settings: &Settings) -> ProxyOptions<'_> {
+    let mut options = ProxyOptions::new();
+    match &settings.proxy {
+        None => {
+            options.auto();
+        }
+        Some(url) if url.expose().is_empty() => {}
+        Some(url) => {
+            options.url(url.expose());
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_bounded_and_progress_is_not() {
+        let tick = Duration::from_millis(60);
+        assert_eq!(bounded(tick, |_| 7), Some(7));
+        assert_eq!(bounded(tick, move |_| thread::sleep(tick * 5)), None);
+        let busy = move |pulse: &Pulse| {
+            for _ in 0..10 {
+                pulse.beat();
+                thread::sleep(tick / 3);
+            }
+        };
+        assert_eq!(bounded(tick, busy), Some(()));
+        assert_eq!(bounded(tick, |_| -> u8 { panic!("a bug of the library is not ours") }), None);
+    }
+
+    #[test]
+    fn the_servers_words_are_kept_without_blank_lines() {
+        let notes = Notes::default();
+        notes.0.borrow_mut().said = b"no\r\n\n  on Fridays \r".to_vec();
+        assert_eq!(notes.said(), "no\n  on Fridays");
+    }
+}

@@ -1,0 +1,227 @@
+//! `git http-backend` behind a small server on loopback, with passwords, faults and a log.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use base64::Engine;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The only user.
+pub const USER: &str = "bot";
+/// The user's password.
+pub const PASSWORD: &str = "canary-7f3a91";
+
+/// What goes wrong, for requests whose path or query holds the text.
+pub enum Fault {
+    /// This status, and nothing is done.
+    Status(u16),
+    /// The connection is closed before anything is done.
+    DropBefore,
+    /// Git does its work, and the connection is closed before it can tell.
+    DropAfter,
+    /// Nothing is ever answered.
+    Hang,
+    /// A redirect to another address.
+    Redirect(String),
+    /// Something happens, once, before Git sees the request.
+    First(Box<dyn FnOnce() + Send>),
+}
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    pub path: String,
+    pub authorization: Option<String>,
+}
+
+/// A running server. It stops when it is dropped.
+pub struct GitHttp {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    scheme: &'static str,
+    _runtime: tokio::runtime::Runtime,
+}
+
+struct Shared {
+    root: PathBuf,
+    log: Mutex<Vec<Logged>>,
+    faults: Mutex<Vec<(&'static str, Fault)>>,
+}
+
+impl GitHttp {
+    /// Serves the repositories under `root`.
+    pub fn start(root: &Path) -> Self {
+        Self::serve(root, None)
+    }
+
+    /// The same over TLS, with a certificate (and key) in PEM.
+    pub fn start_tls(root: &Path, certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Self {
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Self::serve(root, Some(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    fn serve(root: &Path, tls: Option<TlsAcceptor>) -> Self {
+        let shared = Arc::new(Shared { root: root.to_owned(), log: Mutex::default(), faults: Mutex::default() });
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        runtime.spawn(async move {
+            match tls {
+                Some(acceptor) => axum::serve(TlsListener { listener, acceptor }, router).await,
+                None => axum::serve(listener, router).await,
+            }
+        });
+        Self { shared, address, scheme, _runtime: runtime }
+    }
+
+    /// The address of `config.git`.
+    pub fn url(&self) -> String {
+        format!("{}/config.git", self.base())
+    }
+
+    /// Scheme, host and port.
+    pub fn base(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.address.port())
+    }
+
+    /// From now on, the first request that fits goes wrong; each fault is used once, but a status, a hang and a redirect stay.
+    pub fn fault(&self, path: &'static str, fault: Fault) {
+        self.shared.faults.lock().unwrap().push((path, fault));
+    }
+
+    /// All goes well again.
+    pub fn heal(&self) {
+        self.shared.faults.lock().unwrap().clear();
+    }
+
+    /// All requests so far.
+    pub fn log(&self) -> Vec<Logged> {
+        self.shared.log.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    fn take_fault(&self, path: &str) -> Option<Fault> {
+        let mut faults = self.faults.lock().unwrap();
+        let index = faults.iter().position(|(part, _)| path.contains(part))?;
+        match &faults[index].1 {
+            Fault::Status(code) => Some(Fault::Status(*code)),
+            Fault::Hang => Some(Fault::Hang),
+            Fault::Redirect(to) => Some(Fault::Redirect(to.clone())),
+            _ => Some(faults.remove(index).1),
+        }
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Infallible> {
+    let path = request.uri().to_string();
+    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    shared.log.lock().unwrap().push(Logged { path: path.clone(), authorization: authorization.clone() });
+    let expected = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}")));
+    let status = |code: u16| Response::builder().status(code);
+    let fault = shared.take_fault(&path);
+    match &fault {
+        Some(Fault::Redirect(to)) => return Ok(status(302).header(header::LOCATION, format!("{to}{path}")).body(Body::empty()).unwrap()),
+        Some(Fault::DropBefore) => std::panic::resume_unwind(Box::new("dropped")),
+        Some(Fault::Hang) => tokio::time::sleep(Duration::from_secs(3600)).await,
+        _ => {}
+    }
+    if authorization.as_deref() != Some(&expected) {
+        return Ok(status(401).header(header::WWW_AUTHENTICATE, "Basic realm=\"git\"").body(Body::from("who are you?")).unwrap());
+    }
+    if let Some(Fault::Status(code)) = fault {
+        return Ok(status(code).body(Body::from("no")).unwrap());
+    }
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let drop_after = matches!(fault, Some(Fault::DropAfter));
+    if let Some(Fault::First(action)) = fault {
+        tokio::task::spawn_blocking(action).await.unwrap();
+    }
+    let response = backend(&shared.root, parts.method.as_str(), parts.uri.path(), parts.uri.query(), &parts.headers, body).await;
+    if drop_after {
+        std::panic::resume_unwind(Box::new("dropped"));
+    }
+    Ok(response)
+}
+
+/// One CGI call, as RFC 3875 has it.
+async fn backend(root: &Path, method: &str, path: &str, query: Option<&str>, headers: &HeaderMap, body: Bytes) -> Response {
+    let text = |name: header::HeaderName| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query.unwrap_or_default())
+        .env("REMOTE_USER", USER)
+        .env("CONTENT_TYPE", text(header::CONTENT_TYPE))
+        .env("HTTP_CONTENT_ENCODING", text(header::CONTENT_ENCODING))
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("git http-backend must be installed");
+    let mut stdin = child.stdin.take().unwrap();
+    let feed = tokio::spawn(async move {
+        // Git may stop reading a push that it refuses.
+        let _ = stdin.write_all(&body).await;
+    });
+    let output = child.wait_with_output().await.unwrap();
+    feed.await.unwrap();
+    let end = output.stdout.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a CGI answer");
+    let mut response = Response::builder();
+    for line in std::str::from_utf8(&output.stdout[..end]).unwrap().lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        response = if name == "Status" { response.status(value[..3].parse::<StatusCode>().unwrap()) } else { response.header(name, value) };
+    }
+    response.body(Body::from(output.stdout[end + 4..].to_vec())).unwrap()
+}
+
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            // A client that does not like our certificate hangs up.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
