@@ -1,0 +1,3 @@
+//! Tests that need more than one module, or a judge from outside.
+
+mod yaml_edits;
