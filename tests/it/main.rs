@@ -9,3 +9,4 @@ mod collect_prometheus;
 mod git_client;
 mod overlay_corpus;
 mod overlay_scenarios;
+mod yaml_edits;

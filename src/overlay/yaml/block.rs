@@ -97,7 +97,7 @@ fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usiz
     let last = children.len() - 1;
     // At the end of a text without a final break, the break before each line goes, not the one after it.
     let unended = removed.last() == Some(&last) && lines::break_of(text, children[last].end).is_empty();
-    let tail = (0..children.len()).rev().find(|index| !removed.binary_search(index).is_ok()).map_or(0, |kept| kept + 1);
+    let tail = (0..children.len()).rev().find(|index| removed.binary_search(index).is_err()).map_or(0, |kept| kept + 1);
     let compact = if lines::opens_line(text, children[0].start) {
         0
     } else {

@@ -104,22 +104,21 @@ impl Held {
         let line_of = |at: usize| lines[lines.partition_point(|line| line.inner <= at).saturating_sub(1)];
         let (first, last) = (line_of(splice.span.start), line_of(splice.span.end));
         let (from, to) = (splice.span.start - first.inner, splice.span.end - last.inner);
-        // A splice at the start of a line takes the line's indentation with it, and gives it back.
+        // The indentation of a line goes and comes with the line.
+        let whole_lines = to == 0 && if splice.text.is_empty() { from == 0 } else { splice.text.ends_with('\n') };
         let start = if from == 0 { first.outer } else { first.outer + first.indent + from };
-        let left = if to == 0 { &indent[..last.indent] } else { indent.as_str() };
+        let end = if whole_lines { last.outer } else { last.outer + last.indent + to };
         let mut text = String::new();
-        if from == 0 {
-            text.push_str(if splice.text.is_empty() { left } else { &indent });
+        if from == 0 && !(whole_lines && splice.text.is_empty()) {
+            text.push_str(&indent);
         }
         let mut pieces = splice.text.split_inclusive('\n').peekable();
         while let Some(piece) = pieces.next() {
             text.push_str(piece);
-            if piece.ends_with('\n') {
-                text.push_str(if pieces.peek().is_none() { left } else { &indent });
+            if piece.ends_with('\n') && !(whole_lines && pieces.peek().is_none()) {
+                text.push_str(&indent);
             }
         }
-        // What is given back unchanged is not part of the splice.
-        let end = last.outer + last.indent + to;
         Some(Splice { span: start..end, text, depth: splice.depth })
     }
 }
