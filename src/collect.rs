@@ -1,8 +1,10 @@
 //! History of the workloads that policies name, from Prometheus or from files. One workload's failure is data, never an error of the run.
 
 mod files;
+mod policies;
 mod prometheus;
 mod promql;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +17,9 @@ use crate::clients::prometheus::{self as client, Health, Prometheus, PrometheusE
 use crate::model::policy::duration;
 use crate::model::snapshot::Usage;
 use crate::model::{HoldReason, Series, Signal, WorkloadId};
+
+pub use policies::{Governed, governed};
+pub use snapshot::snapshot;
 
 /// The section `metrics`: where history comes from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,6 +122,20 @@ impl Span {
 }
 
 impl Source {
+    /// Whether the source answers, and what it is, in a line.
+    pub async fn health(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Prometheus(prometheus) => {
+                let health = health(prometheus).await?;
+                let missing =
+                    if health.missing.is_empty() { String::new() } else { format!("; no series of {}", health.missing.join(", ")) };
+                Ok(format!("{}{missing}", health.server))
+            }
+            Self::Files(path) if path.exists() => Ok(format!("files in `{}`", path.display())),
+            Self::Files(path) => anyhow::bail!("`{}` does not exist: correct `metrics.files`", path.display()),
+        }
+    }
+
     /// The source that the settings name; connects to nothing yet.
     pub fn open(settings: &Settings) -> Result<Self, SourceError> {
         match (&settings.prometheus, &settings.files) {

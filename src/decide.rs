@@ -113,3 +113,6 @@ fn last_moves(past: &[Record]) -> BTreeMap<&WorkloadId, DateTime<Utc>> {
     let moved = |record: &&Record| record.commit.is_some() && record.changed.iter().any(|change| change.field.rhythm() == Rhythm::Floor);
     past.iter().filter(moved).map(|record| (&record.workload, record.at)).collect() // the oldest first, so the latest stays
 }
+
+#[cfg(test)]
+mod tests;

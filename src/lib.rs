@@ -1,9 +1,55 @@
 //! Prescale forecasts what each Kubernetes workload will need and writes it into Git before it is needed.
+//!
+//! # Bird's-eye view
+//!
+//! One run, from left to right; [`run`] has it on one screen:
+//!
+//! ```text
+//!  Prometheus, files ─┐                                                        ┌─> Git: one commit a group
+//!                     ├─> collect ─> forecast ─> decide ─> overlay ─> prove ─> deliver
+//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: one record a workload
+//!        policies
+//! ```
+//!
+//! - [`model`] is the vocabulary. It knows no outside system.
+//! - [`forecast`], [`decide`] and [`overlay`] are pure: no clock, no environment, no network, no async. They take `now` as an argument.
+//! - [`clients`] holds one file an outside system, without decisions. Only [`collect`], [`prove`] and [`deliver`] use them.
+//! - [`run`] calls the stages; [`config`] composes their settings; [`cli`] prints; [`demo`] is the embedded default.
+//!
+//! Imports flow one way: `model` <- the pure stages <- `clients` and the stages with I/O <- `config`, `run` <- `demo`, `cli`. A stage never
+//! imports another stage, but for `collect`, which asks `overlay` what is rendered. A test holds the code to this.
+//!
+//! # What always holds
+//!
+//! 1. **Only intended bytes change.** An edit replaces or inserts the planned spans; every other byte of the file stays.
+//! 2. **Proven, not hoped.** After an edit the file is re-parsed and its model is the planned one; where Kustomize is found, the renders before
+//!    and after differ in the planned fields and nowhere else, or nothing is written.
+//! 3. **Refuse rather than guess.** What cannot be edited safely is held, with a code, the file and the line.
+//! 4. **One writer a field.** With an HPA its `minReplicas`, with a ScaledObject its `minReplicaCount`, with neither `replicas`.
+//! 5. **No lost update.** A push is compare-and-swap on the exact base; a lost race is rebuilt on the new base, never merged as text.
+//! 6. **Same inputs, same bytes.** A second run on unchanged inputs makes no commit and no push.
+//! 7. **Fail static.** Missing, stale or absurd data holds the workload. A crash leaves the repository as it was, or as it was meant to be.
+//! 8. **A rise may be wrong; a fall must be right.** Scale-in is stepped, and rests after each change.
+//! 9. **Explained.** Each change and each non-change carries typed reasons; all words are made from them.
+//! 10. **Secrets never travel**: not in arguments, logs, commit texts, `.git/config` or reports.
+//! 11. **`plan` never builds a writer.** It differs from `run` in nothing else.
 
-pub mod clients;
 pub mod model;
+
+// The pure stages.
+pub mod decide;
+pub mod forecast;
+pub mod overlay;
+
+// The stages with I/O, and what they talk to.
 pub mod clients;
 pub mod collect;
-pub mod forecast;
-pub mod decide;
-pub mod overlay;
+pub mod deliver;
+pub mod prove;
+
+// The whole.
+pub mod config;
+pub mod demo;
+pub mod run;
+
+pub mod cli;

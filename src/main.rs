@@ -1,2 +1,7 @@
-//! The `prescale` binary.
-fn main() {}
+//! The `prescale` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prescale::cli::main()
+}

@@ -24,7 +24,7 @@ pub mod snapshot;
 pub mod tree;
 pub mod workload;
 
-pub use edit::{Edited, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
+pub use edit::{Edited, Group, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use forecast::{Forecast, Window};
 pub use plan::{Change, Field, Held, HoldReason, Plan, Proof, Reason, Rhythm, Route, Site, SiteKind, Value};
 pub use policy::{ScalingPolicy, Signal};

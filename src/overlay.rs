@@ -26,6 +26,7 @@ mod survey;
 mod transform;
 pub mod yaml;
 
-pub use edit::{Edited, NewFile, OverlayEdit, Scope, Sited, edit};
+pub use edit::{Scope, edit};
+pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
 pub use owners::{Ownership, owners};
 pub use survey::{overlays, survey};

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::{Kustomize, RenderError};
-use crate::model::{Edited, HoldReason, Held, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath, Sited};
+use crate::model::{Edited, Held, HoldReason, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath, Sited};
 
 /// Proves each overlay's edit against the commit that it was made on. What fails is held, with all that moved besides the plan.
 ///
@@ -38,7 +38,12 @@ pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kus
 }
 
 /// Renders one overlay, and those that read its touched files, before and after.
-async fn overlay(edit: &OverlayEdit, repository: &Repository, base: CommitId, kustomize: &Kustomize) -> anyhow::Result<Result<Proof, Refusal>> {
+async fn overlay(
+    edit: &OverlayEdit,
+    repository: &Repository,
+    base: CommitId,
+    kustomize: &Kustomize,
+) -> anyhow::Result<Result<Proof, Refusal>> {
     let before = tempfile::tempdir().context("cannot make a folder to render in")?;
     let after = tempfile::tempdir().context("cannot make a folder to render in")?;
     let roots: BTreeSet<RepoPath> = edit.roots.iter().chain(edit.reaches.iter().flat_map(|reached| &reached.roots)).cloned().collect();

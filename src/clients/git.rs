@@ -119,6 +119,16 @@ impl Repository {
         self.inner.read(|repo| objects::commit(repo, base, edits, message, author, at))
     }
 
+    /// A commit's message.
+    pub fn message(&self, of: CommitId) -> Result<String, GitError> {
+        self.inner.read(|repo| objects::message(repo, of))
+    }
+
+    /// What messages call the repository: its address.
+    pub fn label(&self) -> &str {
+        self.inner.settings.url.as_str()
+    }
+
     /// What changed between two commits, as a unified diff for people.
     pub fn diff(&self, from: CommitId, to: CommitId) -> Result<String, GitError> {
         self.inner.read(|repo| objects::diff(repo, from, to))

@@ -47,20 +47,22 @@ pub(super) fn decide(
     let quantile = paying_quantile(spec.shortfall_price);
     let demand = forecast.quantile(quantile);
     let needed = replicas_for(demand, capacity);
+    let now = floor.now.unwrap_or(floor.implied);
     outlooks.push(Outlook {
         workload: workload.rendered.id.clone(),
         overlay: workload.overlay.clone(),
         signal: spec.signal.clone(),
         model: forecast.model.to_owned(),
         quantile,
+        expected: forecast.point,
         peak: demand,
         capacity,
+        now,
         floor: needed,
         history: last_day(workload, snapshot),
         ahead: forecast.ahead.clone(),
     });
 
-    let now = floor.now.unwrap_or(floor.implied);
     if now == 0 && !spec.replicas.raise_from_zero {
         return vec![Decision::Hold { field: Some(floor.field), wanted: Some(Value::Count(needed)), why: HoldReason::ScalesToZero }];
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Change, FileMode, Held, Proof, RepoPath, Site};
+use super::{Change, FileMode, Held, Proof, RepoPath, Rhythm, Route, Site};
 
 /// A change with the place that was found for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,6 +75,27 @@ pub struct Proven {
     pub overlays: Vec<ProvenEdit>,
     /// What was refused on the way here.
     pub held: Vec<Held>,
+}
+
+/// What travels together: one repository and branch, one route, one rhythm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Which way.
+    pub route: Route,
+    /// How it moves.
+    pub rhythm: Rhythm,
+    /// The edits, and what was refused on the way.
+    pub proven: Proven,
+}
+
+impl Group {
+    /// Every kind of group, in the order in which they are delivered.
+    pub const KINDS: [(Route, Rhythm); 4] = [
+        (Route::Commit, Rhythm::Floor),
+        (Route::Commit, Rhythm::Template),
+        (Route::Observe, Rhythm::Floor),
+        (Route::Observe, Rhythm::Template),
+    ];
 }
 
 impl Proven {

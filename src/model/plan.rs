@@ -367,10 +367,14 @@ pub struct Outlook {
     pub model: String,
     /// The quantile of the window maximum that pays.
     pub quantile: f64,
-    /// That quantile: the demand to be ready for.
+    /// The point forecast of the window maximum.
+    pub expected: f64,
+    /// The quantile of it: the demand to be ready for.
     pub peak: f64,
     /// What one replica carries.
     pub capacity: f64,
+    /// The floor in Git now.
+    pub now: u32,
     /// The floor that the window needs, before guards.
     pub floor: u32,
     /// Hourly maxima of the last day, the oldest first; `None` where nothing was measured.

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Field, Reason, Value, WorkloadId};
+use std::collections::BTreeMap;
+
+use super::{Field, Plan, Reason, Sited, Value, WorkloadId};
 
 /// One line of the state's records: a workload at a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,4 +41,39 @@ pub struct RecordedChange {
     pub to: Value,
     /// Why.
     pub reasons: Vec<Reason>,
+}
+
+impl Record {
+    /// One record a workload of the plan, in the order of workloads; `written` are the changes that reached Git, by commit.
+    pub fn of_run<'a>(plan: &Plan, written: impl IntoIterator<Item = (&'a Sited, String)>) -> Vec<Self> {
+        let mut records: BTreeMap<WorkloadId, Self> = BTreeMap::new();
+        let blank = |workload: &WorkloadId| Self {
+            at: plan.at,
+            workload: workload.clone(),
+            model: None,
+            peak: None,
+            floor: None,
+            changed: Vec::new(),
+            held: Vec::new(),
+            commit: None,
+        };
+        for outlook in &plan.outlooks {
+            let record = records.entry(outlook.workload.clone()).or_insert_with(|| blank(&outlook.workload));
+            (record.model, record.peak, record.floor) = (Some(outlook.model.clone()), Some(outlook.peak), Some(outlook.floor));
+        }
+        for held in &plan.held {
+            records.entry(held.workload.clone()).or_insert_with(|| blank(&held.workload)).held.push(held.why.code().to_owned());
+        }
+        for (Sited { change, .. }, commit) in written {
+            let record = records.entry(change.workload.clone()).or_insert_with(|| blank(&change.workload));
+            record.commit = Some(commit);
+            record.changed.push(RecordedChange {
+                field: change.field.clone(),
+                from: change.from,
+                to: change.to,
+                reasons: change.reasons.clone(),
+            });
+        }
+        records.into_values().collect()
+    }
 }

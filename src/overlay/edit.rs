@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::argo::Overrides;
 use super::build::{Additions, Build, COMPONENT, build};
 use super::component::{self, Owned, put_at};
@@ -17,6 +15,7 @@ use super::node::{Node, Step};
 use super::object::Object;
 use super::site::{self, Sited as Decision};
 use super::yaml::{self, NewNode, Operation, Target};
+use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
 use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Place, Refusal, RefusalCode, RepoPath, Site, SiteKind, Tree, Value};
 
 /// What may be written.
@@ -24,48 +23,6 @@ use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Place, Refu
 pub struct Scope {
     /// The folders under which files may be changed.
     pub allowed: Vec<RepoPath>,
-}
-
-/// The outcome of [`edit`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Edited {
-    /// The edits, by overlay, in the order of their paths.
-    pub overlays: Vec<OverlayEdit>,
-    /// What was refused.
-    pub held: Vec<Held>,
-}
-
-/// The edits of one overlay.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OverlayEdit {
-    /// The folder of the overlay.
-    pub overlay: RepoPath,
-    /// The changes, each with the place that now holds its value.
-    pub changes: Vec<Sited>,
-    /// The whole new content of each file that is changed or made.
-    pub files: BTreeMap<RepoPath, NewFile>,
-    /// Every folder that a render of this overlay reads a kustomization from.
-    pub roots: BTreeSet<RepoPath>,
-    /// Other overlays that read one of these files; their renders must not change.
-    pub reaches: Vec<RepoPath>,
-}
-
-/// A change and its site.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sited {
-    /// The change.
-    pub change: Change,
-    /// The place that holds the value after the edit.
-    pub site: Site,
-}
-
-/// A file's new content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewFile {
-    /// Its mode, as it was.
-    pub mode: FileMode,
-    /// All of its bytes.
-    pub bytes: Vec<u8>,
 }
 
 /// Finds the site of each change and splices it. What cannot be edited safely is held.
@@ -166,7 +123,13 @@ impl<'a> Editor<'a> {
         let mut roots = before.roots.clone();
         roots.extend(draft.files.keys().filter(|path| path.file_name() == "kustomization.yaml").map(RepoPath::parent));
         let changes = planned.iter().zip(draft.sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
+        let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
         Some(OverlayEdit { overlay: self.overlay.clone(), changes, files: draft.files, roots, reaches })
+    }
+
+    /// The folders that must be there to render another overlay; one that cannot be read is rendered from itself alone, and says so then.
+    fn roots_of(&self, overlay: &RepoPath) -> BTreeSet<RepoPath> {
+        build(self.files, overlay, &Additions::default()).map_or_else(|_| BTreeSet::from([overlay.clone()]), |build| build.roots)
     }
 
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, Refusal> {

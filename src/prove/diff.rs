@@ -78,7 +78,9 @@ fn walk(object: &ObjectRef, path: &mut Vec<String>, old: Option<&Value>, new: Op
             _ => None,
         }
     };
-    let empty = |value: Option<&Value>| matches!(value, Some(Value::Object(map)) if map.is_empty()) || matches!(value, Some(Value::Array(items)) if items.is_empty());
+    let empty = |value: Option<&Value>| {
+        matches!(value, Some(Value::Object(map)) if map.is_empty()) || matches!(value, Some(Value::Array(items)) if items.is_empty())
+    };
     let (inside_old, inside_new) = (fields(old), fields(new));
     let comparable = match (old, new) {
         (Some(Value::Object(_)), Some(Value::Object(_)) | None) | (None, Some(Value::Object(_))) => true,
@@ -142,7 +144,10 @@ mod tests {
         assert_eq!(found(WEB, &WEB.replace(", {name: b}", "")).len(), 1, "a list that lost an item");
         assert_eq!(found(WEB, &WEB.replace("{name: a}, {name: b}", "{name: b}, {name: a}")).len(), 1, "a list in another order");
         assert_eq!(found(WEB, &WEB.replace("namespace: shop", "namespace: other")).len(), 2 * found("", WEB).len());
-        assert_eq!(found(WEB, &WEB.replace("replicas: 2", "replicas: 2\n  strategy: {}")), ["shop/Deployment/web spec.strategy: nothing -> {}"]);
+        assert_eq!(
+            found(WEB, &WEB.replace("replicas: 2", "replicas: 2\n  strategy: {}")),
+            ["shop/Deployment/web spec.strategy: nothing -> {}"]
+        );
         assert!(objects(&format!("{WEB}---\n{WEB}")).is_err());
     }
 }

@@ -7,6 +7,8 @@ mod support;
 mod collect_files;
 mod collect_prometheus;
 mod git_client;
+mod layers;
 mod overlay_corpus;
 mod overlay_scenarios;
+mod policies;
 mod yaml_edits;

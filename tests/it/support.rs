@@ -6,5 +6,6 @@ pub(crate) mod git;
 pub(crate) mod git_http;
 pub(crate) mod git_ssh;
 pub(crate) mod kustomize;
+pub(crate) mod openmetrics;
 pub(crate) mod prometheus;
 pub(crate) mod repository;

@@ -177,6 +177,11 @@ fn editable(tree: &git2::Tree<'_>, path: &RepoPath) -> Result<bool, GitError> {
     Ok(true)
 }
 
+/// A commit's message.
+pub(super) fn message(repo: &Repository, of: CommitId) -> Result<String, Fault> {
+    Ok(String::from_utf8_lossy(find_commit(repo, of)?.message_bytes()).into_owned())
+}
+
 /// A unified diff, for people.
 pub(super) fn diff(repo: &Repository, from: CommitId, to: CommitId) -> Result<String, Fault> {
     let (from, to) = (find_commit(repo, from)?.tree()?, find_commit(repo, to)?.tree()?);

@@ -1,0 +1,242 @@
+//! The command line: what was typed, what it means, what is printed and how it exits. The only place that prints and reads the clock.
+
+mod doctor;
+mod output;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::config::{Config, ConfigError};
+use crate::demo;
+use crate::run::{self, World};
+use output::Report;
+use terminal::Progress;
+
+/// Exit code where something failed.
+const FAILED: u8 = 1;
+/// Exit code of a usage or configuration error; clap's own is the same.
+const USAGE: u8 = 2;
+/// Exit code under `--strict` where something is held because of an error.
+const HELD: u8 = 3;
+
+/// Forecasts what every Kubernetes workload will need and writes it into Kustomize overlays, through Git.
+#[derive(Debug, Parser)]
+#[command(
+    name = "prescale",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, or nothing to do; 1 failed; 2 usage or configuration; 3 with --strict, where something is held because of an error.\n\
+        Configuration: defaults < prescale.yaml < PRESCALE__SECTION__KEY < flags. Start with `prescale demo`."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Print more of what is going on, to standard error; twice for all of it
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true, env = "PRESCALE_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true)]
+    color: Colour,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what would change and why; write nothing
+    Plan(Planning),
+    /// Plan, then commit and push what may travel by commit
+    Run(Planning),
+    /// Make a config repository with four weeks of history in a folder, and run on it
+    Demo(Demo),
+    /// Check configuration, metrics, Git and policies; say what to do about each trouble
+    Doctor(Settings),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where settings come from, and the ones that are often given by hand.
+#[derive(Debug, Args)]
+struct Settings {
+    /// The configuration file [default: prescale.yaml, if it is there]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "PRESCALE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The config repository (sets repository.url)
+    #[arg(long, value_name = "URL")]
+    repository: Option<String>,
+    /// The branch that Argo CD tracks (sets repository.branch)
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// Only these folders of the repository (sets overlays)
+    #[arg(long, value_name = "FOLDER", value_delimiter = ',')]
+    overlay: Vec<String>,
+    /// The metrics server (sets metrics.prometheus.url)
+    #[arg(long, value_name = "URL", conflicts_with = "history")]
+    prometheus: Option<String>,
+    /// A folder of CSV or OpenMetrics files instead of a metrics server (sets metrics.files)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    history: Option<PathBuf>,
+    /// Decide as of this instant (RFC 3339) instead of now
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+struct Planning {
+    #[command(flatten)]
+    settings: Settings,
+    /// How the plan is printed
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Exit with 3 where something is held because of an error
+    #[arg(long)]
+    strict: bool,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Yaml,
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// The folder to make
+    #[arg(long, value_name = "FOLDER", default_value = "prescale-demo", value_hint = ValueHint::DirPath)]
+    dir: PathBuf,
+    /// Move a clock through this many hours, one run an hour
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=168))]
+    hours: Option<u32>,
+    /// The seed of the generated history
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Runs the command line; the returned code is the process's.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::start_logging(&cli.global);
+    terminal::choose_colours(cli.global.color);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    runtime.block_on(cli.command.execute(&cli.global)).unwrap_or_else(|error| failed(&error))
+}
+
+impl Command {
+    async fn execute(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let progress = Progress::new(global.quiet);
+        match self {
+            Self::Plan(planning) => {
+                let (config, now) = planning.settings.load()?;
+                let world = World::open(config).await?;
+                let planned = progress.during("Planning", run::plan(&world, now)).await?;
+                planning.finish(&Report::new(planned, Vec::new()))
+            }
+            Self::Run(planning) => {
+                let (config, now) = planning.settings.load()?;
+                let world = World::open(config).await?;
+                let (planned, published) = progress.during("Running", run::run(&world, now)).await?;
+                planning.finish(&Report::new(planned, published))
+            }
+            Self::Demo(demo) => {
+                let folder = progress
+                    .during("Making four weeks of history", async { demo::make(&demo.dir, demo.seed, demo.hours.unwrap_or(0)) })
+                    .await?;
+                match demo.hours {
+                    None => output::demo(demo::once(&folder).await?, &folder)?,
+                    Some(hours) => {
+                        let bar = progress.bar("Running hour by hour", u64::from(hours));
+                        let day = demo::day(&folder, hours, || bar.inc(1)).await?;
+                        bar.finish_and_clear();
+                        output::day(&day, &folder)?;
+                    }
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Doctor(settings) => {
+                let healthy = doctor::examine(settings.load()?.0).await?;
+                Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+            }
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "prescale", &mut script);
+                terminal::print(&String::from_utf8_lossy(&script))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Planning {
+    fn finish(&self, report: &Report) -> anyhow::Result<ExitCode> {
+        terminal::print(&report.render(self.output)?)?;
+        Ok(if self.strict && report.has_errors() { ExitCode::from(HELD) } else { ExitCode::SUCCESS })
+    }
+}
+
+impl Settings {
+    /// The configuration, and the instant to decide at.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+    fn load(&self) -> anyhow::Result<(Config, DateTime<Utc>)> {
+        let mut flags = Vec::new();
+        for (key, value) in
+            [("repository.url", &self.repository), ("repository.branch", &self.branch), ("metrics.prometheus.url", &self.prometheus)]
+        {
+            flags.extend(value.clone().map(|value| (key, value)));
+        }
+        if !self.overlay.is_empty() {
+            flags.push(("overlays", self.overlay.join(",")));
+        }
+        if let Some(path) = &self.history {
+            flags.push(("metrics.files", path.to_str().context("the path given as --history is not UTF-8")?.to_owned()));
+        }
+        let config = Config::load(self.config.as_deref(), std::env::vars().collect(), &flags)?;
+        Ok((config, self.at.unwrap_or_else(Utc::now)))
+    }
+}
+
+/// Prints an error with its causes, and tells the exit code.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.dedup_by(|inner, outer| outer.contains(inner.as_str())); // many libraries repeat their source
+    terminal::complain(&causes.join("\n  because: "));
+    ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
+}

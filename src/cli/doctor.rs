@@ -1,0 +1,90 @@
+//! `prescale doctor`: each part that a run needs, tried out, with what to do about each trouble.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::clients::git::Repository;
+use crate::clients::kustomize::Kustomize;
+use crate::clients::store::Store;
+use crate::collect::{self, Source};
+use crate::config::Config;
+use crate::deliver::message;
+
+use super::terminal::{print, styled};
+
+const OK: Style = AnsiColor::Green.on_default();
+const WARN: Style = AnsiColor::Yellow.on_default();
+const FAIL: Style = AnsiColor::Red.on_default().bold();
+
+/// Tries each part and prints what it found. Tells whether a run can do its work.
+pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
+    let mut healthy = true;
+    let mut say = |outcome: Outcome, what: &str, detail: &str| -> std::io::Result<()> {
+        let mark = match outcome {
+            Outcome::Ok => styled(OK, "ok  "),
+            Outcome::Warn => styled(WARN, "warn"),
+            Outcome::Fail => styled(FAIL, "fail"),
+        };
+        healthy &= outcome != Outcome::Fail;
+        print(&format!("{mark}  {what:<14}{detail}\n"))
+    };
+
+    say(Outcome::Ok, "configuration", if config.paused { "read; paused: nothing will be written" } else { "read" })?;
+
+    match Store::open(&config.state.path) {
+        Ok(_) => say(Outcome::Ok, "state", &config.state.path.display().to_string())?,
+        Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
+    }
+
+    match Kustomize::find(&config.render).await {
+        Ok(Some(kustomize)) => say(Outcome::Ok, "render", &kustomize.name())?,
+        Ok(None) => {
+            say(Outcome::Warn, "render", "no kustomize or kubectl on the PATH: plans will say `not rendered`; install one of them")?
+        }
+        Err(error) => say(Outcome::Fail, "render", &error.to_string())?,
+    }
+
+    match Source::open(&config.metrics) {
+        Err(error) => say(Outcome::Fail, "metrics", &format!("{error:#}"))?,
+        Ok(source) => match source.health().await {
+            Ok(detail) => say(Outcome::Ok, "metrics", &detail)?,
+            Err(error) => say(Outcome::Fail, "metrics", &format!("{error:#}"))?,
+        },
+    }
+
+    let settings = match config.repository() {
+        Ok(settings) => settings,
+        Err(error) => {
+            say(Outcome::Fail, "repository", &error.to_string())?;
+            return Ok(false);
+        }
+    };
+    let opened = tokio::task::block_in_place(|| {
+        let repository = Repository::open(settings, &config.cache())?;
+        let head = repository.fetch()?;
+        Ok::<_, crate::clients::git::GitError>((repository.tree(head)?, head))
+    });
+    match opened {
+        Err(error) => say(Outcome::Fail, "repository", &error.to_string())?,
+        Ok((tree, head)) => {
+            say(Outcome::Ok, "repository", &format!("branch `{}` at {:.12}", settings.branch, head.to_string()))?;
+            let (governed, amiss) = collect::governed(&tree, &config.overlays.0);
+            match (governed.len(), amiss.len()) {
+                (0, 0) => {
+                    say(Outcome::Warn, "policies", "no ScalingPolicy beside any overlay: nothing would be done; see `policies/README.md`")?
+                }
+                (n, _) => say(Outcome::Ok, "policies", &format!("{n} workloads governed"))?,
+            }
+            for trouble in amiss {
+                say(Outcome::Fail, "policies", &format!("{}: {}", trouble.workload, message::held(&trouble.why)))?;
+            }
+        }
+    }
+    Ok(healthy)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Ok,
+    Warn,
+    Fail,
+}

@@ -1,0 +1,280 @@
+//! What a person, or a machine, reads of a plan.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use chrono::{DateTime, Utc};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::deliver::{Published, message, sparkline};
+use crate::demo;
+use crate::model::plan::Outlook;
+use crate::model::{Held, Plan, Proof, Sited, Window};
+use crate::run::Planned;
+
+use super::Format;
+use super::terminal::{print, styled, width};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+
+/// A plan and what came of it: the shape of `--output json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    at: DateTime<Utc>,
+    window: Window,
+    outlooks: Vec<Outlook>,
+    changes: Vec<Shown>,
+    held: Vec<Held>,
+    commits: Vec<Committed>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    #[serde(flatten)]
+    sited: Sited,
+    #[serde(flatten)]
+    proof: Proof,
+    /// Why, in words.
+    because: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Committed {
+    id: String,
+    changes: usize,
+    tries: u32,
+}
+
+impl Report {
+    pub(super) fn new(planned: Planned, published: Vec<Published>) -> Self {
+        let Plan { at, window, outlooks, mut held, .. } = planned.plan;
+        // What was written says more than what was planned, where the branch had moved.
+        let mut groups = planned.groups;
+        let mut commits = Vec::new();
+        for done in published {
+            if let Some(commit) = done.commit {
+                commits.push(Committed { id: commit.to_string(), changes: done.group.proven.changes().count(), tries: done.tries });
+            }
+            if let Some(group) = groups.iter_mut().find(|group| (group.route, group.rhythm) == (done.group.route, done.group.rhythm)) {
+                held.extend(done.group.proven.held.iter().filter(|held| !group.proven.held.contains(held)).cloned());
+                *group = done.group;
+            }
+        }
+        let shown = |(sited, proof): (&Sited, &Proof)| Shown {
+            sited: sited.clone(),
+            proof: proof.clone(),
+            because: sited.change.reasons.iter().map(message::reason).collect(),
+        };
+        let changes = groups.iter().flat_map(|group| group.proven.changes().map(shown).collect::<Vec<_>>()).collect();
+        Self { at, window, outlooks, changes, held, commits }
+    }
+
+    /// Whether something is held because of an error.
+    pub(super) fn has_errors(&self) -> bool {
+        self.held.iter().any(|held| held.why.is_error())
+    }
+
+    pub(super) fn render(&self, format: Format) -> anyhow::Result<String> {
+        Ok(match format {
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(self)?),
+            // Through JSON: YAML would write enums as tags.
+            Format::Yaml => serde_yaml::to_string(&serde_json::to_value(self)?)?,
+            Format::Table => self.text(),
+            Format::Markdown => self.markdown(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", styled(BOLD, &self.heading()));
+        if !self.outlooks.is_empty() {
+            let mut table = table(["WORKLOAD", "LAST 24 H", "NEXT 24 H", "PEAK", "ONE REPLICA", "NEEDS"]);
+            for outlook in &self.outlooks {
+                let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
+                table.add_row([
+                    outlook.workload.to_string(),
+                    history,
+                    ahead,
+                    message::amount(outlook.peak, &outlook.signal),
+                    message::amount(outlook.capacity, &outlook.signal),
+                    outlook.floor.to_string(),
+                ]);
+            }
+            let _ = writeln!(text, "\n{}", trim(&table));
+        }
+        if !self.changes.is_empty() {
+            let mut table = table(["CHANGE", "FIELD", "NOW", "PLAN", "ROUTE", "WHERE", "WHY"]);
+            for Shown { sited, because, .. } in &self.changes {
+                let change = &sited.change;
+                table.add_row([
+                    change.workload.to_string(),
+                    change.field.to_string(),
+                    change.from.map_or("-".to_owned(), |value| value.to_string()),
+                    styled(GREEN, &change.to.to_string()),
+                    change.route.to_string(),
+                    message::site(&sited.site),
+                    because.join("; "),
+                ]);
+            }
+            let _ = writeln!(text, "\n{}", trim(&table));
+        }
+        if !self.held.is_empty() {
+            let mut table = table(["HELD", "FIELD", "WANTED", "WHY"]);
+            for held in &self.held {
+                let style = if held.why.is_error() { YELLOW } else { DIM };
+                table.add_row([
+                    held.workload.to_string(),
+                    held.field.as_ref().map_or("-".to_owned(), ToString::to_string),
+                    held.wanted.map_or("-".to_owned(), |value| value.to_string()),
+                    styled(style, &message::held(&held.why)),
+                ]);
+            }
+            let _ = writeln!(text, "\n{}", trim(&table));
+        }
+        let _ = writeln!(text, "\n{}", self.summary());
+        text
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = format!("## {}\n", self.heading());
+        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        if !self.outlooks.is_empty() {
+            text.push_str("\n| workload | last 24 h | next 24 h | peak | one replica | needs |\n|---|---|---|---|---|---|\n");
+            for outlook in &self.outlooks {
+                let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
+                let (peak, capacity) = (message::amount(outlook.peak, &outlook.signal), message::amount(outlook.capacity, &outlook.signal));
+                let _ = writeln!(text, "| {} | `{history}` | `{ahead}` | {peak} | {capacity} | {} |", outlook.workload, outlook.floor);
+            }
+        }
+        if !self.changes.is_empty() {
+            text.push_str("\n| change | field | now | plan | route | where | why |\n|---|---|---|---|---|---|---|\n");
+            for Shown { sited, because, .. } in &self.changes {
+                let change = &sited.change;
+                let from = change.from.map_or("-".to_owned(), |value| value.to_string());
+                let (site, because) = (cell(&message::site(&sited.site)), cell(&because.join("; ")));
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {from} | **{}** | {} | {site} | {because} |",
+                    change.workload, change.field, change.to, change.route
+                );
+            }
+        }
+        if !self.held.is_empty() {
+            text.push_str("\n| held | field | wanted | why |\n|---|---|---|---|\n");
+            for held in &self.held {
+                let (field, wanted) = (
+                    held.field.as_ref().map_or("-".to_owned(), ToString::to_string),
+                    held.wanted.map_or("-".to_owned(), |v| v.to_string()),
+                );
+                let _ = writeln!(text, "| {} | {field} | {wanted} | {} |", held.workload, cell(&message::held(&held.why)));
+            }
+        }
+        let _ = writeln!(text, "\n{}", self.summary());
+        text
+    }
+
+    fn heading(&self) -> String {
+        let Window { from, to } = self.window;
+        format!("Plan of {}, for {} to {}", self.at.format("%Y-%m-%d %H:%M UTC"), from.format("%H:%M"), to.format("%H:%M"))
+    }
+
+    fn summary(&self) -> String {
+        if self.outlooks.is_empty() && self.changes.is_empty() && self.held.is_empty() {
+            return "No ScalingPolicy was found beside an overlay: nothing to do. `policies/README.md` shows how to write one.".to_owned();
+        }
+        let proof = match self.changes.first() {
+            None => String::new(),
+            Some(first) if self.changes.iter().all(|shown| matches!(shown.proof, Proof::Rendered { .. })) => format!(", {}", first.proof),
+            Some(_) => {
+                let why = self.changes.iter().find(|shown| !matches!(shown.proof, Proof::Rendered { .. }));
+                why.map_or(String::new(), |shown| format!(", {}", shown.proof))
+            }
+        };
+        let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let mut summary = format!("{}{proof}; {} held.", plural(self.changes.len(), "change"), self.held.len());
+        for Committed { id, changes, .. } in &self.commits {
+            let _ = write!(summary, "\nPushed commit {} with {}.", &id[..id.len().min(12)], plural(*changes, "change"));
+        }
+        summary
+    }
+}
+
+/// The demo's one run: plan, commit, diff, and what to try next.
+pub(super) fn demo(once: demo::Once, folder: &demo::Folder) -> anyhow::Result<()> {
+    let mut text = Report::new(once.planned, once.published).text();
+    for (log, diff) in &once.commits {
+        let _ = write!(text, "\n{}\n{}", styled(BOLD, log.trim_end()), coloured(diff));
+    }
+    print(&text)?;
+    print(&next_steps(folder)).map_err(Into::into)
+}
+
+fn next_steps(folder: &demo::Folder) -> String {
+    let (dir, at) = (folder.path().display(), folder.now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    format!(
+        "\n{}\n  prescale demo --hours 24                                    a day, hour by hour\n  \
+         prescale plan --config {dir}/prescale.yaml --at {at}    the next plan: nothing left to do\n  \
+         git -C {dir}/config.git log -p                              what Argo CD would sync\n  \
+         $EDITOR {dir}/prescale.yaml                                 the configuration to start from\n",
+        styled(BOLD, "Try next")
+    )
+}
+
+/// The demo's day: hour by hour, with the forecast's errors.
+pub(super) fn day(day: &demo::Day, folder: &demo::Folder) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for workload in &day.workloads {
+        let _ = writeln!(text, "{}", styled(BOLD, &workload.id.to_string()));
+        let mut table = table(["HOUR", "DEMAND", "EXPECTED", "PREPARED FOR", "REPLICAS", "SHORT"]);
+        for hour in &workload.hours {
+            let amount = |value: Option<f64>| value.map_or("-".to_owned(), |value| message::amount(value, &workload.signal));
+            table.add_row([
+                hour.at.format("%a %H:%M").to_string(),
+                amount(hour.demand),
+                amount(hour.expected),
+                amount(hour.prepared),
+                hour.replicas.map_or("-".to_owned(), |n| n.to_string()),
+                if hour.short { styled(YELLOW, "short") } else { String::new() },
+            ]);
+        }
+        let _ = writeln!(text, "{}", trim(&table));
+        if let Some((mae, r2)) = workload.errors {
+            let _ = writeln!(text, "forecast of each hour's peak: MAE {}, R² {r2:.3}\n", message::amount(mae, &workload.signal));
+        }
+    }
+    let _ = writeln!(text, "{} commits in {} hours.", day.commits, day.hours);
+    print(&text)?;
+    print(&next_steps(folder)).map_err(Into::into)
+}
+
+fn table<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
+    table.set_header(head.map(|title| styled(BOLD, title)));
+    table
+}
+
+fn trim(table: &Table) -> String {
+    table.trim_fmt()
+}
+
+fn coloured(diff: &str) -> String {
+    let (red, cyan) = (AnsiColor::Red.on_default(), AnsiColor::Cyan.on_default());
+    diff.lines().fold(String::new(), |mut text, line| {
+        let style = match line.as_bytes().first() {
+            _ if line.starts_with("+++") || line.starts_with("---") => BOLD,
+            Some(b'+') => GREEN,
+            Some(b'-') => red,
+            Some(b'@') => cyan,
+            _ => Style::new(),
+        };
+        let _ = writeln!(text, "{}", styled(style, line));
+        text
+    })
+}

@@ -1,0 +1,46 @@
+//! Git and metrics joined: one [`Observed`] a policy.
+
+use chrono::{DateTime, Utc};
+
+use crate::model::policy::delta;
+use crate::model::{HoldReason, Observed, Record, RepoPath, Snapshot, Tree};
+
+use super::{Settings, Source, Wanted, histories, policies};
+
+/// Reads the policies and overlays of a commit, and the history of every workload that they name.
+pub async fn snapshot(
+    source: &Source,
+    settings: &Settings,
+    tree: &Tree,
+    folders: &[RepoPath],
+    past: Vec<Record>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Snapshot> {
+    let (governed, amiss) = policies::governed(tree, folders);
+    let wanted: Vec<Wanted> = governed.iter().map(|g| Wanted { id: g.rendered.id.clone(), signal: g.policy.spec.signal.clone() }).collect();
+    let histories = histories(source, &wanted, now, delta(settings.history), delta(settings.step)).await;
+    let workloads = governed
+        .into_iter()
+        .map(|governed| {
+            let history = histories.get(&governed.rendered.id).cloned();
+            let nothing = || HoldReason::NoData {
+                signal: governed.policy.spec.signal.clone(),
+                detail: "the source answered nothing for it".to_owned(),
+            };
+            let (demand, usage, startup) = match history {
+                Some(history) => (history.demand, history.usage, history.startup),
+                None => (Err(nothing()), std::collections::BTreeMap::new(), None),
+            };
+            Observed {
+                overlay: governed.overlay,
+                rendered: governed.rendered,
+                policy: governed.policy,
+                policy_place: governed.place,
+                demand,
+                usage,
+                startup,
+            }
+        })
+        .collect();
+    Ok(Snapshot { now, workloads, amiss, past })
+}

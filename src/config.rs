@@ -1,0 +1,183 @@
+//! Configuration in layers: defaults < file < `PRESCALE__SECTION__KEY` < flags. Each section is the [`Settings`](crate::decide::Settings) of
+//! the stage that reads it; this module only composes them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Case, Environment, File, FileFormat};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::clients::{git, kustomize};
+use crate::model::RepoPath;
+use crate::model::nearest::with_nearest;
+use crate::model::policy::{delta, duration};
+use crate::{collect, deliver};
+
+/// The file that is read from the working folder when none is named.
+pub const DEFAULT_FILE: &str = "prescale.yaml";
+
+/// All settings of a run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// The kill switch: everything is planned, nothing is written. Default: false.
+    pub paused: bool,
+    /// The config repository. `plan` and `run` need it.
+    pub repository: Option<git::Settings>,
+    /// Which folders of the repository are looked at, and which alone may be written. Default: all.
+    pub overlays: Folders,
+    /// Where history comes from.
+    pub metrics: collect::Settings,
+    /// When decisions are made and when they take effect.
+    pub decision: Decision,
+    /// How overlays are rendered for the proof.
+    pub render: kustomize::Settings,
+    /// What earlier runs recorded.
+    pub state: State,
+    /// Who commits.
+    pub commit: deliver::Settings,
+}
+
+/// Folders of the repository; in the environment, separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Folders(pub Vec<RepoPath>);
+
+/// When decisions are made and when they take effect.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Decision {
+    /// Time between two runs: the CronJob's schedule. Default: 10m.
+    #[serde(with = "duration")]
+    pub every: Duration,
+    /// From a decision to Ready pods: run, merge, Argo CD's refresh and sync, start-up. Default: 6m.
+    #[serde(with = "duration")]
+    pub lead_time: Duration,
+}
+
+/// What earlier runs recorded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct State {
+    /// The folder; the bare clone is kept in it too. Default: `prescale-state`.
+    pub path: PathBuf,
+}
+
+/// A configuration that cannot be used: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self(vec![RepoPath::root()])
+    }
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(600), lead_time: Duration::from_secs(360) }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { path: PathBuf::from("prescale-state") }
+    }
+}
+
+impl<'de> Deserialize<'de> for Folders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            List(Vec<RepoPath>),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::List(folders) => Ok(Self(folders)),
+            Form::Text(text) => {
+                let parse = |folder: &str| RepoPath::try_from(folder.trim().to_owned()).map_err(serde::de::Error::custom);
+                text.split(',').map(parse).collect::<Result<_, _>>().map(Self)
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Reads the layers. `file` must exist when it is named; [`DEFAULT_FILE`] need not. `environment` is the process's; `flags` are keys
+    /// with dots and their values.
+    pub fn load(file: Option<&Path>, environment: HashMap<String, String>, flags: &[(&str, String)]) -> Result<Self, ConfigError> {
+        let source = match file {
+            Some(file) => File::from(file).format(FileFormat::Yaml).required(true),
+            None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Yaml).required(false),
+        };
+        let environment = Environment::with_prefix("PRESCALE")
+            .prefix_separator("__")
+            .separator("__")
+            .convert_case(Case::Camel)
+            .ignore_empty(true)
+            .source(Some(environment));
+        let shown = file.unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
+        let layers = config::Config::builder().add_source(source).add_source(environment);
+        let layers = flags.iter().try_fold(layers, |layers, (key, value)| layers.set_override(*key, value.as_str()));
+        let config: Self = layers
+            .and_then(config::ConfigBuilder::<config::builder::DefaultState>::build)
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| {
+                ConfigError(format!(
+                    "the configuration cannot be used (`{shown}` and PRESCALE__… variables): {}",
+                    with_nearest(&error.to_string())
+                ))
+            })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The config repository, or what to do where none is named.
+    pub fn repository(&self) -> Result<&git::Settings, ConfigError> {
+        self.repository.as_ref().ok_or_else(|| {
+            ConfigError("no config repository: set `repository.url`, for instance to https://…, ssh://… or file:///…".to_owned())
+        })
+    }
+
+    /// What no single key can tell is wrong.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |problem: &str| Err(ConfigError(problem.to_owned()));
+        let collect::Settings { prometheus, files, history, step } = &self.metrics;
+        if prometheus.is_some() && files.is_some() {
+            return wrong("`metrics.prometheus` and `metrics.files` are both set: keep one of them");
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(step) {
+            return wrong("`metrics.step` must lie between 1s and 1h");
+        }
+        if !(Duration::from_secs(86_400)..=Duration::from_secs(400 * 86_400)).contains(history) {
+            return wrong("`metrics.history` must lie between 1d and 400d");
+        }
+        if !(Duration::from_secs(60)..=Duration::from_secs(7 * 86_400)).contains(&self.decision.every) {
+            return wrong("`decision.every` must lie between 1m and 7d");
+        }
+        if self.decision.lead_time > Duration::from_secs(86_400) {
+            return wrong("`decision.leadTime` must be at most 1d");
+        }
+        if self.overlays.0.is_empty() {
+            return wrong("`overlays` is empty: name at least one folder, or leave it out for all");
+        }
+        Ok(())
+    }
+
+    /// What forecasts need.
+    pub fn forecast(&self) -> crate::forecast::Settings {
+        crate::forecast::Settings { every: delta(self.decision.every), lead: delta(self.decision.lead_time) }
+    }
+
+    /// What decisions need.
+    pub fn decide(&self) -> crate::decide::Settings {
+        crate::decide::Settings { paused: self.paused, every: delta(self.decision.every), lead: delta(self.decision.lead_time) }
+    }
+
+    /// The folder of the bare clone.
+    pub fn cache(&self) -> PathBuf {
+        self.state.path.join("cache")
+    }
+}

@@ -1,0 +1,209 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::policy::{API_VERSION, Delivery};
+use crate::model::record::RecordedChange;
+use crate::model::snapshot::Usage;
+use crate::model::{
+    Bytes, Container, Hpa, HpaMetric, Millicores, Place, RenderedWorkload, RepoPath, Resource, Route, ScaledObject, Scaler, ScalingPolicy,
+    Series, WorkloadKind,
+};
+
+const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
+
+fn now() -> DateTime<Utc> {
+    "2026-11-16T07:00:00Z".parse().unwrap()
+}
+
+fn policy(spec: &str) -> ScalingPolicy {
+    let text =
+        format!("apiVersion: {API_VERSION}\nkind: ScalingPolicy\nmetadata: {{name: web}}\nspec: {{target: {{name: web}}, {spec}}}\n");
+    let mut policy: ScalingPolicy = serde_yaml::from_str(&text).unwrap();
+    policy.spec.delivery = Delivery { floors: Route::Commit, templates: Route::Commit };
+    policy
+}
+
+fn object(kind: &str) -> ObjectRef {
+    ObjectRef { group: "autoscaling".into(), kind: kind.into(), namespace: "shop".into(), name: "web".into() }
+}
+
+fn hpa(min: Option<u32>, max: u32) -> Scaler {
+    let cpu = HpaMetric { name: "cpu".into(), utilization: Some(80) };
+    Scaler::Hpa(Hpa { object: object("HorizontalPodAutoscaler"), min, max: Some(max), metrics: vec![cpu] })
+}
+
+fn keda(min: Option<u32>, paused: bool) -> Scaler {
+    Scaler::Keda(ScaledObject { object: object("ScaledObject"), min, max: None, paused })
+}
+
+/// A workload whose pods use half a core and 200 MiB.
+fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
+    let id = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() };
+    let four_days = |value: f64| Some(Series::new(now().timestamp() - 4 * 86_400, 60, vec![value; 4 * 1440]));
+    let container =
+        Container { name: "app".into(), cpu_request: Some(Millicores(1000)), memory_request: Some(Bytes(1 << 30)), ..Container::default() };
+    Observed {
+        overlay: RepoPath::parse("overlays/prod").unwrap(),
+        rendered: RenderedWorkload {
+            id,
+            replicas: Some(replicas),
+            containers: vec![container],
+            scaler,
+            annotations: std::collections::BTreeMap::new(),
+        },
+        policy: policy(spec),
+        policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
+        demand: Ok(Series::new(now().timestamp() - 86_400, 60, vec![1.0; 1440])),
+        usage: [("app".to_owned(), Usage { cpu: four_days(0.5), memory: four_days(200.0 * 1_048_576.0) })].into(),
+        startup: None,
+    }
+}
+
+/// A plan for one workload whose window maximum is `demand` for sure.
+fn plan_for(workload: Observed, demand: f64) -> Plan {
+    plan_with(workload, demand, Vec::new())
+}
+
+fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
+    let forecast = Forecast::new("test", demand, vec![demand; 400], vec![]).unwrap();
+    plan(&Snapshot { now: now(), workloads: vec![workload], amiss: vec![], past }, &[Ok(forecast)], &SETTINGS)
+}
+
+/// The planned floors: field and count.
+fn floors(plan: &Plan) -> Vec<(Field, u32)> {
+    let count = |change: &Change| match change.to {
+        Value::Count(count) => Some((change.field.clone(), count)),
+        _ => None,
+    };
+    plan.changes.iter().filter_map(count).collect()
+}
+
+fn held(plan: &Plan, field: &Field) -> Option<&'static str> {
+    plan.held.iter().find(|held| held.field.as_ref().is_none_or(|f| f == field)).map(|held| held.why.code())
+}
+
+#[test]
+fn one_writer_a_field() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    assert_eq!(floors(&plan_for(workload(spec, 4, Scaler::None), 55.0)), [(Field::Replicas, 6)]);
+    assert_eq!(floors(&plan_for(workload(spec, 4, hpa(Some(4), 20)), 55.0)), [(Field::MinReplicas, 6)]);
+    assert_eq!(floors(&plan_for(workload(spec, 4, keda(Some(4), false)), 55.0)), [(Field::MinReplicaCount, 6)]);
+    let several = Scaler::Several(vec![object("HorizontalPodAutoscaler"), object("ScaledObject")]);
+    assert_eq!(held(&plan_for(workload(spec, 4, several), 55.0), &Field::Replicas), Some("several-scalers"));
+    assert_eq!(held(&plan_for(workload(spec, 4, keda(Some(4), true)), 55.0), &Field::MinReplicaCount), Some("paused"));
+}
+
+#[test]
+fn what_may_scale_to_zero_keeps_doing_so() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    assert_eq!(held(&plan_for(workload(spec, 0, keda(None, false)), 55.0), &Field::MinReplicaCount), Some("scales-to-zero"));
+    let raised = plan_for(workload(&format!("{spec}, replicas: {{raiseFromZero: true}}"), 0, keda(None, false)), 15.0);
+    assert_eq!(floors(&raised), [(Field::MinReplicaCount, 1)], "one step at a time");
+}
+
+#[test]
+fn a_rise_is_quick_and_a_fall_is_slow() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    assert_eq!(floors(&plan_for(workload(spec, 4, Scaler::None), 500.0)), [(Field::Replicas, 8)]);
+    assert_eq!(floors(&plan_for(workload(spec, 20, Scaler::None), 10.0)), [(Field::Replicas, 16)]);
+    assert_eq!(floors(&plan_for(workload(spec, 2, Scaler::None), 10.0)), [(Field::Replicas, 1)]);
+}
+
+#[test]
+fn bounds_hold_whatever_the_forecast_says() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {min: 3, max: 7, stepUp: 10}";
+    assert_eq!(floors(&plan_for(workload(spec, 5, Scaler::None), 500.0)), [(Field::Replicas, 7)]);
+    let plan = plan_for(workload(spec, 5, Scaler::None), 1e12);
+    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::AtMost { bound: 7, .. }]));
+    // The autoscaler's own ceiling bounds the floor; a policy that allows more raises it, with room above.
+    let own = "signal: requests, capacityPerReplica: 10, replicas: {stepUp: 10}";
+    assert_eq!(floors(&plan_for(workload(own, 5, hpa(Some(5), 8)), 500.0)), [(Field::MinReplicas, 8)]);
+    let more = "signal: requests, capacityPerReplica: 10, replicas: {max: 40, stepUp: 10}";
+    assert_eq!(floors(&plan_for(workload(more, 5, hpa(Some(5), 8)), 200.0)), [(Field::MinReplicas, 20), (Field::MaxReplicas, 30)]);
+}
+
+#[test]
+fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {coolDown: 30m}";
+    let moved = |minutes: i64, commit: Option<&str>| Record {
+        at: now() - TimeDelta::minutes(minutes),
+        workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
+        model: None,
+        peak: None,
+        floor: None,
+        changed: vec![RecordedChange { field: Field::Replicas, from: None, to: Value::Count(9), reasons: vec![] }],
+        held: vec![],
+        commit: commit.map(Into::into),
+    };
+    let fall = |past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
+    assert_eq!(held(&fall(vec![moved(29, Some("c"))]), &Field::Replicas), Some("cooling-down"));
+    assert_eq!(floors(&fall(vec![moved(31, Some("c"))])).len(), 1);
+    assert_eq!(floors(&fall(vec![moved(1, None)])).len(), 1, "what never reached Git does not count");
+    assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(1, Some("c"))])).len(), 1);
+}
+
+#[test]
+fn switches_stop_everything() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    let mut paused = workload(spec, 4, Scaler::None);
+    paused.rendered.annotations.insert(PAUSED_ANNOTATION.into(), "true".into());
+    let plan_paused = plan_for(paused, 55.0);
+    assert!(plan_paused.changes.is_empty());
+    assert_eq!(held(&plan_paused, &Field::Replicas), Some("paused"));
+
+    let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![] };
+    let forecast = Forecast::new("test", 55.0, vec![55.0], vec![]).unwrap();
+    let stopped = plan(&snapshot, &[Ok(forecast)], &Settings { paused: true, ..SETTINGS });
+    assert!(stopped.changes.is_empty() && !stopped.held.is_empty());
+}
+
+#[test]
+fn capacity_is_given_or_follows_from_requests() {
+    // Request 1 core; an HPA aims at 80 %, nothing at 70 %.
+    assert_eq!(floors(&plan_for(workload("signal: cpu", 2, hpa(Some(2), 20)), 3.1)), [(Field::MinReplicas, 4)]);
+    assert_eq!(floors(&plan_for(workload("signal: cpu", 3, Scaler::None), 3.1)), [(Field::Replicas, 5)]);
+    assert_eq!(held(&plan_for(workload("signal: requests", 2, Scaler::None), 3.0), &Field::Replicas), Some("capacity-unknown"));
+}
+
+#[test]
+fn requests_follow_usage_and_spare_the_scale_point() {
+    let field = |resource| Field::Request { container: "app".into(), resource };
+    let plan_plain = plan_for(workload("signal: cpu", 1, Scaler::None), 0.5);
+    let to = |resource| plan_plain.changes.iter().find(|change| change.field == field(resource)).map(|change| change.to);
+    assert_eq!(to(Resource::Cpu), Some(Value::Cpu(Millicores(575))));
+    assert_eq!(to(Resource::Memory), Some(Value::Memory(Bytes(230 << 20))));
+    let plan_hpa = plan_for(workload("signal: cpu", 1, hpa(Some(1), 5)), 0.5);
+    assert_eq!(held(&plan_hpa, &field(Resource::Cpu)), Some("hpa-owns-resource"));
+    let off = plan_for(workload("signal: cpu, requests: {enabled: false}", 1, Scaler::None), 0.5);
+    assert_eq!(off.changes.iter().filter(|change| change.field.rhythm() == Rhythm::Template).count(), 0);
+    let young = plan_for(workload("signal: cpu, requests: {leastHistory: 5d}", 1, Scaler::None), 0.5);
+    assert_eq!(held(&young, &field(Resource::Cpu)), Some("short-history"));
+    let mut limited = workload("signal: cpu", 1, Scaler::None);
+    limited.rendered.containers[0].memory_limit = Some(Bytes(210 << 20));
+    let plan_limited = plan_for(limited, 0.5);
+    let change = plan_limited.changes.iter().find(|change| change.field == field(Resource::Memory)).unwrap();
+    assert_eq!(change.to, Value::Memory(Bytes(210 << 20)));
+    assert!(matches!(change.reasons[1], Reason::AtLimit { .. }));
+}
+
+proptest! {
+    #[test]
+    fn never_outside_bounds_never_beyond_a_step_and_settled_in_the_end(
+        demand in 0.0..1e6_f64, replicas in 1_u32..200, min in 1_u32..20, room in 0_u32..100, up in 0.01..3.0_f64, down in 0.01..1.0_f64,
+    ) {
+        let max = min + room;
+        let spec = format!("signal: requests, capacityPerReplica: 10, replicas: {{min: {min}, max: {max}, stepUp: {up}, stepDown: {down}}}");
+        let mut at = replicas;
+        for _ in 0..2000 {
+            let plan = plan_for(workload(&spec, at, Scaler::None), demand);
+            let Some((_, to)) = floors(&plan).first().cloned() else { break };
+            prop_assert!((min..=max).contains(&to), "{to} outside {min}..={max}");
+            if (min..=max).contains(&at) {
+                let step = (f64::from(at) * if to > at { up } else { down }).max(1.0);
+                prop_assert!(f64::from(to.abs_diff(at)) <= step, "{at} -> {to}, step {step}");
+            }
+            at = to;
+        }
+        prop_assert_eq!(at, ((demand / 10.0).ceil().max(1.0) as u32).clamp(min, max));
+    }
+}

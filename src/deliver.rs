@@ -1,0 +1,92 @@
+//! From a proven group to a commit on the tracked branch. A push is compare-and-swap on the exact base; a lost race is rebuilt from the plan
+//! on the new base, never merged as text.
+
+pub mod message;
+pub mod sparkline;
+
+use std::time::Duration;
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::task::block_in_place;
+
+use crate::clients::git::{CommitId, Identity, Pushed, Repository};
+use crate::model::edit::Group;
+use crate::model::{FileMode, Plan, Proven, RepoPath};
+
+/// Who commits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// The author's and committer's name. Default: `Prescale`.
+    pub name: String,
+    /// Their address. Default: `prescale@localhost`.
+    pub email: String,
+    /// Whether a `Signed-off-by` trailer is added. Default: false.
+    pub sign_off: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { name: "Prescale".to_owned(), email: "prescale@localhost".to_owned(), sign_off: false }
+    }
+}
+
+/// What a group came to.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The group as it was committed: rebuilt, where the branch had moved.
+    pub group: Group,
+    /// The commit that carries it; absent when the tree already held all of it.
+    pub commit: Option<CommitId>,
+    /// The commit that it was made on.
+    pub base: CommitId,
+    /// How often it was pushed.
+    pub tries: u32,
+}
+
+/// How often a lost race is run again.
+const MOST_TRIES: u32 = 8;
+
+/// Commits the group's files on `base` and pushes; where someone else was first, `rebuild` makes the edits anew on what they left.
+///
+/// An equal tree makes no commit and no push.
+pub async fn publish(
+    mut group: Group,
+    mut base: CommitId,
+    plan: &Plan,
+    settings: &Settings,
+    repository: &Repository,
+    rebuild: impl AsyncFn(&Group, CommitId) -> anyhow::Result<Proven>,
+) -> anyhow::Result<Published> {
+    let author = Identity { name: settings.name.clone(), email: settings.email.clone() };
+    let sign_off = settings.sign_off.then(|| format!("{} <{}>", settings.name, settings.email));
+    for tries in 1..=MOST_TRIES {
+        let files = group.proven.files().into_iter().map(|(path, file)| (path.clone(), (file.mode, Some(file.bytes.clone()))));
+        let files: std::collections::BTreeMap<RepoPath, (FileMode, Option<Vec<u8>>)> = files.collect();
+        let message = message::commit(&group, plan, sign_off.as_deref());
+        let commit = if files.is_empty() { None } else { block_in_place(|| repository.commit(base, &files, &message, &author, plan.at))? };
+        let Some(commit) = commit else { return Ok(Published { group, commit: None, base, tries: tries - 1 }) };
+        match block_in_place(|| repository.push(commit, base))? {
+            Pushed::Done => return Ok(Published { group, commit: Some(commit), base, tries }),
+            Pushed::Refused { why } => bail!("the push to `{}` was refused: {why}", repository.label()),
+            Pushed::Lost { .. } => {
+                tracing::info!(tries, "the branch moved; rebuilding on its new head");
+                tokio::time::sleep(pause(tries, plan.at, commit)).await;
+                base = block_in_place(|| repository.fetch())?;
+                group.proven = rebuild(&group, base).await?;
+            }
+        }
+    }
+    bail!(
+        "the branch of `{}` moved {MOST_TRIES} times while this run tried to push; nothing was written, the next run will try again",
+        repository.label()
+    )
+}
+
+/// A pause that grows with the tries, and differs between two writers that lost the same race: its jitter comes from their commits.
+fn pause(tries: u32, at: DateTime<Utc>, commit: CommitId) -> Duration {
+    let seed = commit.to_string().bytes().fold(at.timestamp() as u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    Duration::from_millis(50 * u64::from(tries) + (seed >> 16) % (100 * u64::from(tries)))
+}

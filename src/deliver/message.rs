@@ -1,0 +1,249 @@
+//! Every word that people read in a commit. Pure.
+
+use std::fmt::Write as _;
+
+use crate::model::edit::Group;
+use crate::model::{Bytes, Change, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind, Value};
+
+/// Git's customary width of a subject.
+const SUBJECT: usize = 72;
+
+/// The message of the commit that carries one group's changes.
+///
+/// The first line says what moves; the body says for each change from what to what, where and why, and what proves it; trailers carry the
+/// audit line for machines.
+pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
+    let changes: Vec<&Change> = group.proven.changes().map(|(sited, _)| &sited.change).collect();
+    let mut text = subject(&changes, group.rhythm);
+    text.push_str("\n\n");
+    for overlay in &group.proven.overlays {
+        let _ = writeln!(text, "{} ({}):", overlay.edit.overlay, overlay.proof);
+        for sited in &overlay.edit.changes {
+            let change = &sited.change;
+            let from = change.from.map_or("unset".to_owned(), |value| value.to_string());
+            let _ = writeln!(text, "- {} {}: {from} -> {}  [{}]", change.workload, change.field, change.to, site(&sited.site));
+            for because in &change.reasons {
+                let _ = writeln!(text, "    {}", reason(because));
+            }
+        }
+        text.push('\n');
+    }
+    let _ = writeln!(text, "To undo: git revert this commit.");
+    let _ = writeln!(text, "\nPrescale-Window: {}/{}", plan.window.from.to_rfc3339(), plan.window.to.to_rfc3339());
+    for overlay in &group.proven.overlays {
+        if let Proof::Rendered { before, after, by } = &overlay.proof {
+            let _ = writeln!(text, "Prescale-Proof: {} {}..{} ({by})", overlay.edit.overlay, &before[..12], &after[..12]);
+        }
+    }
+    if let Some(who) = sign_off {
+        let _ = writeln!(text, "Signed-off-by: {who}");
+    }
+    text
+}
+
+/// What moves, in one line.
+fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
+    let what = match rhythm {
+        Rhythm::Floor => "floor",
+        Rhythm::Template => "request",
+    };
+    let one = |change: &Change| {
+        let from = change.from.map(|value| format!(" from {value}")).unwrap_or_default();
+        format!("{} {}{from} to {}", change.workload.name, change.field, change.to)
+    };
+    let listed = match changes {
+        [] => return format!("Set no {what}"),
+        [only] => format!("Set {}", one(only)),
+        [first, rest @ ..] => format!("Set {} and {} more", one(first), rest.len()),
+    };
+    if listed.chars().count() <= SUBJECT {
+        return listed;
+    }
+    let plural = if changes.len() == 1 { "" } else { "s" };
+    let counted = format!("Set {} {what}{plural}", changes.len());
+    counted.chars().take(SUBJECT).collect()
+}
+
+/// Where a value stands, in words.
+pub fn site(site: &Site) -> String {
+    let kind = match site.kind {
+        SiteKind::ReplicasTransformer => "replicas transformer",
+        SiteKind::StrategicMerge => "patch",
+        SiteKind::Json6902 => "JSON patch",
+        SiteKind::Manifest => "manifest",
+        SiteKind::Component => "Prescale's component",
+        SiteKind::Foreign => "not Prescale's to edit",
+    };
+    format!("{}, {kind}", site.place)
+}
+
+/// Why a value is what it is, in one line.
+pub fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::PeakDemand { signal, model, quantile, demand, capacity } => {
+            let what = match signal {
+                Signal::Promql(_) => "demand".to_owned(),
+                signal => signal.name().to_owned(),
+            };
+            format!(
+                "peak {what} of the window at most {} in {} of 100 cases ({model}); one replica carries {}",
+                amount(*demand, signal),
+                trimmed(quantile * 100.0, 2),
+                amount(*capacity, signal)
+            )
+        }
+        Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
+        Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
+        Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
+        Reason::RoomAboveFloor { floor } => format!("room for the autoscaler above the floor of {floor}"),
+        Reason::AtLimit { limit, wanted } => format!("capped at the limit of {limit}, though usage asks for {wanted}"),
+        Reason::Usage { percentile, used, headroom, history } => {
+            let days = history.num_hours() as f64 / 24.0;
+            let used = if *used > 1e5 { Value::Memory(Bytes::from_bytes_rounded(*used)).to_string() } else { trimmed(*used, 3) };
+            format!(
+                "p{} of usage was {used} over {} days, with {} % headroom",
+                trimmed(*percentile, 1),
+                trimmed(days, 1),
+                trimmed(headroom * 100.0, 0)
+            )
+        }
+    }
+}
+
+/// Why something is left alone, in one line.
+pub fn held(why: &HoldReason) -> String {
+    match why {
+        HoldReason::Unchanged => "already as planned".to_owned(),
+        HoldReason::TooSmall { change, least } => {
+            format!("{:+.0} % is less than the {} % that is worth a change", change * 100.0, trimmed(least * 100.0, 0))
+        }
+        HoldReason::Paused { by } => format!("paused by {by}"),
+        HoldReason::CoolingDown { until } => format!("scaled a short while ago; it may fall again from {}", until.format("%H:%M UTC")),
+        HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
+        HoldReason::ShortHistory { have, need } => format!("only {} of history; {} are needed", span(*have), span(*need)),
+        HoldReason::StaleData { last, limit } => {
+            format!(
+                "the last sample is of {}, older than {}: nothing is scaled on silence",
+                last.format("%Y-%m-%d %H:%M UTC"),
+                span(*limit)
+            )
+        }
+        HoldReason::SourceFailed { detail } | HoldReason::CapacityUnknown { detail } | HoldReason::PolicyInvalid { detail } => {
+            detail.clone()
+        }
+        HoldReason::PolicyOverlap { places } => {
+            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+            format!("several policies name it: {}; keep one", places.join(", "))
+        }
+        HoldReason::WorkloadAbsent => {
+            "the overlay renders no such workload: correct the policy's `spec.target`, or remove the policy".to_owned()
+        }
+        HoldReason::HpaOwnsResource { resource } => {
+            format!("its HPA scales on {resource} utilization, so that a new request would move the scale point")
+        }
+        HoldReason::SeveralScalers { scalers } => {
+            let names: Vec<String> = scalers.iter().map(ToString::to_string).collect();
+            format!("several autoscalers target it: {}; keep one", names.join(", "))
+        }
+        HoldReason::ScalesToZero => "it may scale to zero; `replicas.raiseFromZero: true` in the policy lifts its floor".to_owned(),
+        HoldReason::Refused(refusal) => refusal.to_string(),
+    }
+}
+
+/// A demand with its unit.
+pub fn amount(value: f64, signal: &Signal) -> String {
+    match signal {
+        Signal::Memory => Bytes::from_bytes_rounded(value).to_string(),
+        signal => format!("{} {}", trimmed(value, if value < 10.0 { 2 } else { 0 }), signal.unit()).trim_end().to_owned(),
+    }
+}
+
+/// A span as people say it.
+fn span(span: chrono::TimeDelta) -> String {
+    match span.num_minutes() {
+        minutes if minutes >= 2 * 24 * 60 => format!("{} days", trimmed(minutes as f64 / 1440.0, 1)),
+        minutes if minutes >= 120 => format!("{} hours", trimmed(minutes as f64 / 60.0, 1)),
+        minutes => format!("{minutes} minutes"),
+    }
+}
+
+/// A number without needless zeros.
+pub fn trimmed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use chrono::TimeDelta;
+    use expect_test::expect;
+
+    use super::*;
+    use crate::model::edit::{OverlayEdit, ProvenEdit, Sited};
+    use crate::model::{Field, ObjectRef, Place, Proven, RepoPath, Resource, Route, Window, WorkloadId, WorkloadKind};
+
+    fn change(name: &str, field: Field, from: Option<Value>, to: Value, reasons: Vec<Reason>) -> Sited {
+        let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() };
+        let object = ObjectRef { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: name.into() };
+        let overlay = RepoPath::parse("overlays/prod").unwrap();
+        let place = Place { path: RepoPath::parse("overlays/prod/kustomization.yaml").unwrap(), line: Some(9) };
+        Sited {
+            change: Change { workload, object, overlay, field, from, to, reasons, route: Route::Commit },
+            site: Site { place, kind: SiteKind::ReplicasTransformer },
+        }
+    }
+
+    fn group(changes: Vec<Sited>, rhythm: Rhythm) -> Group {
+        let edit = OverlayEdit {
+            overlay: RepoPath::parse("overlays/prod").unwrap(),
+            changes,
+            files: BTreeMap::new(),
+            roots: BTreeSet::new(),
+            reaches: Vec::new(),
+        };
+        let proof = Proof::Rendered { before: "a".repeat(64), after: "b".repeat(64), by: "kubectl v5.8.1".into() };
+        Group { route: Route::Commit, rhythm, proven: Proven { overlays: vec![ProvenEdit { edit, proof }], held: vec![] } }
+    }
+
+    fn plan() -> Plan {
+        let at = "2026-11-16T07:00:00Z".parse().unwrap();
+        let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
+        Plan { at, window, outlooks: vec![], changes: vec![], held: vec![] }
+    }
+
+    #[test]
+    fn a_commit_tells_a_reviewer_what_why_and_how_it_is_proven() {
+        let peak = Reason::PeakDemand { signal: Signal::Requests, model: "linear".into(), quantile: 0.99, demand: 231.4, capacity: 40.0 };
+        let reasons = vec![peak, Reason::Stepped { wanted: 9, step: 3 }];
+        let sited = change("backend", Field::Replicas, Some(Value::Count(3)), Value::Count(6), reasons);
+        let text = commit(&group(vec![sited], Rhythm::Floor), &plan(), Some("Prescale <prescale@localhost>"));
+        expect![[r"
+            Set backend replicas from 3 to 6
+
+            overlays/prod (proven by render):
+            - shop/Deployment/backend replicas: 3 -> 6  [overlays/prod/kustomization.yaml:9, replicas transformer]
+                peak requests of the window at most 231 req/s in 99 of 100 cases (linear); one replica carries 40 req/s
+                a step of at most 3 towards 9
+
+            To undo: git revert this commit.
+
+            Prescale-Window: 2026-11-16T07:06:00+00:00/2026-11-16T07:16:00+00:00
+            Prescale-Proof: overlays/prod aaaaaaaaaaaa..bbbbbbbbbbbb (kubectl v5.8.1)
+            Signed-off-by: Prescale <prescale@localhost>
+        "]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn subjects_stay_short() {
+        let long = "a-service-with-a-name-that-goes-on-for-longer-than-any-subject-line-should";
+        let field = Field::Request { container: "app".into(), resource: Resource::Memory };
+        let sited = || change(long, field.clone(), None, Value::Memory(Bytes(1 << 28)), vec![]);
+        for (changes, subject) in [(vec![sited()], "Set 1 request"), (vec![sited(), sited()], "Set 2 requests")] {
+            let text = commit(&group(changes, Rhythm::Template), &plan(), None);
+            assert_eq!(text.lines().next(), Some(subject));
+        }
+    }
+}
