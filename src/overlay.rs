@@ -26,7 +26,7 @@ mod survey;
 mod transform;
 pub mod yaml;
 
-pub use edit::{Scope, edit};
 pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
+pub use edit::{Scope, edit};
 pub use owners::{Ownership, owners};
 pub use survey::{overlays, survey};

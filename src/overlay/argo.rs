@@ -65,7 +65,14 @@ impl Overrides {
     }
 
     /// Refuses a field that Argo CD sets after the overlay.
-    pub(super) fn check(&self, files: &Files<'_>, overlay: &RepoPath, before: &Build, object: &Object, field: &Field) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &self,
+        files: &Files<'_>,
+        overlay: &RepoPath,
+        before: &Build,
+        object: &Object,
+        field: &Field,
+    ) -> Result<(), Refusal> {
         let path = overlay.as_str();
         let fits = |(before, after): &(String, String)| {
             path.len() >= before.len() + after.len() && path.starts_with(before.as_str()) && path.ends_with(after.as_str())

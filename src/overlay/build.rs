@@ -73,7 +73,11 @@ impl Builder<'_> {
     fn level(&mut self, folder: &RepoPath, objects: &mut Vec<Object>, component: bool) -> Result<()> {
         let kustomization = Kustomization::load(self.files, folder)?;
         if kustomization.is_component() != component {
-            let detail = if component { "only a kustomization of kind Component may stand under `components:`" } else { "a Component stands under `resources:`" };
+            let detail = if component {
+                "only a kustomization of kind Component may stand under `components:`"
+            } else {
+                "a Component stands under `resources:`"
+            };
             return Err(Refusal::at(RefusalCode::DoesNotRender, &kustomization.file, None, detail));
         }
         if self.stack.contains(folder) {
@@ -148,7 +152,11 @@ impl Builder<'_> {
         }
         if kind.is_empty() || Id::of(document).name.is_empty() {
             let place = document.place();
-            return Err(Refusal { code: RefusalCode::DoesNotRender, place, detail: "a resource without `kind` or `metadata.name`".to_owned() });
+            return Err(Refusal {
+                code: RefusalCode::DoesNotRender,
+                place,
+                detail: "a resource without `kind` or `metadata.name`".to_owned(),
+            });
         }
         self.serial += 1;
         let object = Object::new(self.serial, document.clone(), &By::Manifest);
@@ -258,7 +266,10 @@ impl Builder<'_> {
         for entry in kustomization.list("replicas").iter().filter(|entry| !replaced(entry)).chain(additions) {
             let hit = transform::replicas(entry, objects, &self.references);
             if !hit && !self.may_miss() {
-                let detail = format!("`replicas:` names `{}`, which is no Deployment, StatefulSet, ReplicaSet or ReplicationController here", entry.text_at(&["name"]));
+                let detail = format!(
+                    "`replicas:` names `{}`, which is no Deployment, StatefulSet, ReplicaSet or ReplicationController here",
+                    entry.text_at(&["name"])
+                );
                 return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, detail));
             }
         }
@@ -291,7 +302,10 @@ impl Builder<'_> {
             }
         };
         let target = entry.get("target").filter(|node| !node.is_null());
-        let selector = target.map(|target| Selector::new(target)).transpose().map_err(|why| kustomization.refuse(RefusalCode::DoesNotRender, entry, why))?;
+        let selector = target
+            .map(|target| Selector::new(target))
+            .transpose()
+            .map_err(|why| kustomization.refuse(RefusalCode::DoesNotRender, entry, why))?;
         if documents.first().is_some_and(|document| json_patch::is_patch(document)) {
             let Some(selector) = selector else {
                 return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "a JSON patch needs a `target`"));

@@ -14,7 +14,8 @@ use super::object::Id;
 use crate::model::{Field, RepoPath, Value};
 
 /// The first line of every file that Prescale owns.
-pub(super) const HEADER: &str = "# Written by Prescale. It rewrites this file as a whole: set values elsewhere in the overlay, and they win.";
+pub(super) const HEADER: &str =
+    "# Written by Prescale. It rewrites this file as a whole: set values elsewhere in the overlay, and they win.";
 
 /// What the Component sets of one object.
 #[derive(Clone, Debug)]
@@ -59,7 +60,9 @@ pub(super) fn write(folder: &RepoPath, owned: &BTreeMap<usize, Owned>) -> Writte
         // A patch with a target is passed over when its object is gone; one without would break the render.
         let _ = write!(text, "  - path: {name}\n    target:\n");
         let group = id.group();
-        for (key, value) in [("group", group), ("version", id.version()), ("kind", &id.kind), ("name", &id.name), ("namespace", &id.namespace)] {
+        for (key, value) in
+            [("group", group), ("version", id.version()), ("kind", &id.kind), ("name", &id.name), ("namespace", &id.namespace)]
+        {
             if !value.is_empty() {
                 let _ = writeln!(text, "      {key}: {}", plain(&value.replace('.', "\\.")));
             }
@@ -260,10 +263,8 @@ pub(super) fn put_at(node: &mut Rc<Node>, steps: &[Step], keys: &[&str], value: 
 
 /// A scalar without quotes where it reads as text all the same.
 fn plain(text: &str) -> String {
-    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$') && !matches!(
-        text.to_ascii_lowercase().as_str(),
-        "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
-    );
+    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$')
+        && !matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
     // `250m`, `1Gi`: digits, then a unit that is no exponent.
     let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let quantity = digits.len() < text.len() && matches!(digits, "m" | "Ki" | "Mi" | "Gi" | "Ti");

@@ -133,7 +133,8 @@ impl<'a> Editor<'a> {
     }
 
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, Refusal> {
-        let object = before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
+        let object =
+            before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
         self.overrides.check(self.files, self.overlay, before, object, &change.field)?;
         let decision = site::decide(self.files, self.graph, self.overlay, before, object, change)?;
         Ok(Planned { change, serial: object.serial, decision })
@@ -152,12 +153,17 @@ impl<'a> Editor<'a> {
     /// Makes the files for some changes and checks them.
     fn attempt(&self, before: &Build, planned: &[Planned<'_>]) -> Result<(Draft, Vec<RepoPath>), Refusal> {
         let draft = self.draft(before, planned)?;
-        let over: BTreeMap<RepoPath, Arc<[u8]>> = draft.files.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
+        let over: BTreeMap<RepoPath, Arc<[u8]>> =
+            draft.files.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
         let files = self.files.with(over);
-        let after = build(&files, self.overlay, &Additions::default())
-            .map_err(|refusal| Refusal { detail: format!("after the edit, {}", refusal.detail), code: RefusalCode::OracleFailed, ..refusal })?;
+        let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
+            detail: format!("after the edit, {}", refusal.detail),
+            code: RefusalCode::OracleFailed,
+            ..refusal
+        })?;
         check(before, &after, planned, &draft.sites)?;
-        let reached: BTreeSet<RepoPath> = draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
+        let reached: BTreeSet<RepoPath> =
+            draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
         for other in &reached {
             self.unmoved(&files, other, &draft)?;
         }

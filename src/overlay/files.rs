@@ -157,7 +157,11 @@ impl<'a> Files<'a> {
     fn embedded_anew(&self, origin: &Origin) -> Result<Documents, Refusal> {
         let parsed = self.parse(origin.file());
         let Ok((stream, _)) = &*parsed else { return self.documents(origin.file()) };
-        let lost = || Refusal { code: RefusalCode::EmbeddedPatch, place: Some(origin.place()), detail: "the patch is written in a way that cannot be followed".to_owned() };
+        let lost = || Refusal {
+            code: RefusalCode::EmbeddedPatch,
+            place: Some(origin.place()),
+            detail: "the patch is written in a way that cannot be followed".to_owned(),
+        };
         let steps = origin.steps();
         let scalar = steps.iter().try_fold(stream.documents().get(origin.source.document).ok_or_else(lost)?, |node, step| {
             match step {

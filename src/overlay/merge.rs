@@ -107,7 +107,8 @@ fn merge_lists(
             match directive(entries)? {
                 Directive::Delete => return Ok(None),
                 Directive::Replace => {
-                    let rest: Vec<_> = theirs.iter().filter(|other| !Rc::ptr_eq(other, item)).filter_map(|other| adopt(other, lists, "")).collect();
+                    let rest: Vec<_> =
+                        theirs.iter().filter(|other| !Rc::ptr_eq(other, item)).filter_map(|other| adopt(other, lists, "")).collect();
                     return Ok(Some(Rc::new(Node { data: Data::List(rest), origin: patch.origin.clone() })));
                 }
                 Directive::Merge => {}

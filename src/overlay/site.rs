@@ -134,9 +134,10 @@ fn insertion(graph: &Graph, overlay: &RepoPath, object: &Object, change: &Change
         })
         .collect::<Option<Vec<_>>>()?;
     let (first, rest) = keys.split_first()?;
-    let value = rest.iter().rev().fold(NewNode::Scalar(scalar(&fields::write(change.to, None))), |inner, key| {
-        NewNode::Mapping(vec![((*key).to_owned(), inner)])
-    });
+    let value = rest
+        .iter()
+        .rev()
+        .fold(NewNode::Scalar(scalar(&fields::write(change.to, None))), |inner, key| NewNode::Mapping(vec![((*key).to_owned(), inner)]));
     let place = parent.place()?;
     Some(Sited::Splice {
         file: origin.file().clone(),

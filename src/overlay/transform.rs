@@ -183,5 +183,8 @@ fn same_ends(a: &Object, b: &Object, empty_fits: bool) -> bool {
 
 /// Objects that Kustomize leaves out of its output.
 pub(super) fn is_local_config(object: &Object) -> bool {
-    object.tree.at(&["metadata", "annotations", "config.kubernetes.io/local-config"]).is_some_and(|node| node.shown().as_deref() != Some("false"))
+    object
+        .tree
+        .at(&["metadata", "annotations", "config.kubernetes.io/local-config"])
+        .is_some_and(|node| node.shown().as_deref() != Some("false"))
 }

@@ -4,11 +4,14 @@
 
 mod support;
 
+mod bad_input;
+mod cli;
 mod collect_files;
 mod collect_prometheus;
 mod git_client;
 mod layers;
 mod overlay_corpus;
 mod overlay_scenarios;
+mod pipeline;
 mod policies;
 mod yaml_edits;

@@ -47,7 +47,8 @@ struct Plan {
 #[test]
 fn every_layout_is_edited_or_refused_as_expected() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/overlay");
-    let mut scenarios: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut scenarios: Vec<PathBuf> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     scenarios.sort();
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut wrong = Vec::new();
@@ -201,8 +202,10 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
             (Err(_), Err(_)) if ours.is_none() || plan.unrendered => continue,
             (before, after) => return Err(format!("{folder} renders {:?} before and {:?} after", before.err(), after.err())),
         };
-        let found: Vec<(ObjectRef, String)> =
-            kustomize::differences(&before, &after).into_iter().map(|difference| (difference.object, difference.new.unwrap_or_default())).collect();
+        let found: Vec<(ObjectRef, String)> = kustomize::differences(&before, &after)
+            .into_iter()
+            .map(|difference| (difference.object, difference.new.unwrap_or_default()))
+            .collect();
         let mut wanted: Vec<(ObjectRef, String)> = ours
             .map_or(&[][..], |overlay| &overlay.changes)
             .iter()

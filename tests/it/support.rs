@@ -9,3 +9,4 @@ pub(crate) mod kustomize;
 pub(crate) mod openmetrics;
 pub(crate) mod prometheus;
 pub(crate) mod repository;
+pub(crate) mod shop;

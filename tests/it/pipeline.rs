@@ -1,0 +1,202 @@
+//! The whole run by the built binary: real Prometheus, real git over http, ssh and files, real Kustomize.
+
+use std::collections::BTreeSet;
+
+use prescale::demo::{HISTORY, START};
+use serde_json::Value as Json;
+
+use crate::support::git::git;
+use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
+use crate::support::git_ssh::GitSsh;
+use crate::support::kustomize::{differences, render};
+use crate::support::openmetrics;
+use crate::support::prometheus::RealPrometheus;
+use crate::support::shop::{Ran, Shop, now, prescale};
+
+/// The planned changes that travel by commit: object, path and new value, as a render shows them.
+fn planned(report: &Json, overlay: &str) -> BTreeSet<(String, String, String)> {
+    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let changes = report["changes"].as_array().unwrap().iter();
+    changes
+        .filter(|change| change["route"] == "commit" && change["overlay"] == overlay)
+        .map(|change| {
+            let object = &change["object"];
+            let path = match &change["field"] {
+                Json::String(field) => format!("spec.{field}"),
+                field => format!("spec.template.spec.containers.0.resources.requests.{}", text(&field["request"]["resource"])),
+            };
+            (format!("{}/{}", text(&object["kind"]), text(&object["name"])), path, text(&change["to"]))
+        })
+        .collect()
+}
+
+/// What really differs between two commits' renders of an overlay, in the same form.
+fn rendered(shop: &Shop, from: &str, to: &str, overlay: &str) -> BTreeSet<(String, String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let render_at = |commit: &str| {
+        let at = folder.path().join(commit);
+        shop.checkout(commit, &at);
+        render(&at.join(overlay)).unwrap()
+    };
+    let found = differences(&render_at(from), &render_at(to));
+    found.into_iter().map(|d| (format!("{}/{}", d.object.kind, d.object.name), d.path, d.new.unwrap_or_default())).collect()
+}
+
+/// Runs twice: the first run changes exactly the planned fields, the second one nothing.
+fn runs_and_settles(shop: &Shop, config: &str) -> Json {
+    let before = shop.tip();
+    let first = shop.run("run", config, &[]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let report = first.json();
+    let after = shop.tip();
+    let plan = planned(&report, "overlays/prod");
+    assert!(plan.len() >= 4, "floors and requests: {plan:?}");
+    assert_eq!(rendered(shop, &before, &after, "overlays/prod"), plan);
+    assert_eq!(rendered(shop, &before, &after, "overlays/staging"), BTreeSet::new(), "staging only observes");
+    assert_eq!(report["commits"].as_array().unwrap().last().unwrap()["id"], after.as_str());
+    assert!(report["changes"].as_array().unwrap().iter().all(|change| change["proof"] == "rendered"), "{report}");
+    git(&shop.bare(), &["fsck", "--strict"]);
+
+    let second = shop.run("run", config, &[]);
+    assert_eq!((second.code, shop.tip()), (0, after), "a second run changes nothing: {second:?}");
+    assert_eq!(second.json()["commits"], Json::Array(vec![]));
+    report
+}
+
+#[test]
+fn real_prometheus_and_git_over_http() {
+    let shop = Shop::new();
+    let prometheus = RealPrometheus::with(&openmetrics::history(START - HISTORY, START, 1));
+    let server = GitHttp::start(&shop.path());
+    git(&shop.bare(), &["config", "http.receivepack", "true"]);
+    let password = shop.path().join("password");
+    std::fs::write(&password, PASSWORD).unwrap();
+    let repository = format!("  url: {}\n  username: {USER}\n  passwordFile: {}\n", server.url(), password.display());
+    let config = shop.configure(&repository, &format!("metrics: {{prometheus: {{url: '{}'}}}}\n", prometheus.url));
+
+    let doctor = Ran::of(&mut prescale(&["doctor", "--config", &config, "--at", &now()]));
+    doctor.says(0, &["ok metrics", "ok repository branch `main`", "ok policies 4 workloads governed"]);
+
+    let report = runs_and_settles(&shop, &config);
+    let pushes = |server: &GitHttp| server.log().iter().filter(|request| request.path.ends_with("git-receive-pack")).count();
+    let before = pushes(&server);
+    assert!(before >= 2);
+    shop.run("run", &config, &[]).says(0, &[]);
+    let plan = shop.run("plan", &config, &[]);
+    assert_eq!((plan.code, pushes(&server)), (0, before), "neither a settled run nor a plan pushes");
+
+    // What Prometheus tells is what the files tell, but for the rates' smoothing.
+    let files = shop.run("plan", &shop.local(""), &[]).json();
+    for outlook in report["outlooks"].as_array().unwrap() {
+        let same = files["outlooks"].as_array().unwrap().iter().find(|other| other["workload"] == outlook["workload"]).unwrap();
+        let (a, b) = (outlook["expected"].as_f64().unwrap(), same["expected"].as_f64().unwrap());
+        assert!((a / b - 1.0).abs() < 0.15, "{a} from Prometheus, {b} from files: {outlook}");
+    }
+}
+
+#[test]
+fn git_over_ssh() {
+    let shop = Shop::new();
+    let server = GitSsh::start();
+    let repository = format!(
+        "  url: {}\n  sshKeyFile: {}\n  knownHostsFile: {}\n",
+        server.url(&shop.bare()),
+        server.path("user_key").display(),
+        server.path("known_hosts").display()
+    );
+    runs_and_settles(&shop, &shop.configure(&repository, ""));
+}
+
+#[test]
+fn git_as_a_file_and_a_commit_that_reviewers_understand() {
+    let shop = Shop::new();
+    runs_and_settles(&shop, &shop.local("commit: {name: Scaler, email: scaler@example.com, signOff: true}\n"));
+    let floors = git(&shop.bare(), &["log", "-1", "--format=%an <%ae>%n%B", "main~1"]);
+    for words in [
+        "Scaler <scaler@example.com>",
+        "Set backend replicas from 3 to",
+        "(proven by render)",
+        "To undo: git revert",
+        "Prescale-Proof: overlays/prod",
+        "Signed-off-by: Scaler <scaler@example.com>",
+    ] {
+        assert!(floors.contains(words), "`{words}` is not in:\n{floors}");
+    }
+    // Only the intended bytes: the comments on the changed lines are still there.
+    assert!(shop.file("overlays/prod/kustomization.yaml").contains(" # per zone: one\n"));
+    assert!(shop.file("overlays/prod/frontend-floor.yaml").contains("   # the floor that the reactive autoscaler stays above\n"));
+}
+
+#[test]
+fn a_lost_race_is_rebuilt_on_what_the_other_wrote() {
+    let shop = Shop::new();
+    let server = GitHttp::start(&shop.path());
+    git(&shop.bare(), &["config", "http.receivepack", "true"]);
+    let config = shop.configure(&format!("  url: {}\n  username: {USER}\n  password: {PASSWORD}\n", server.url()), "");
+    // Just before our first push arrives, someone else commits.
+    let bare = shop.bare();
+    server.fault(
+        "/git-receive-pack",
+        Fault::First(Box::new(move || {
+            crate::support::git::commit_by_someone_else(&bare, "README.md");
+        })),
+    );
+    let ran = shop.run("run", &config, &[]);
+    ran.says(0, &[]);
+    assert!(ran.json()["commits"][0]["tries"].as_u64().unwrap() >= 2, "{ran:?}");
+    let log = git(&shop.bare(), &["log", "--format=%s", "main"]);
+    assert_eq!(log.lines().count(), 4, "{log}");
+    assert!(!shop.file("README.md").is_empty());
+}
+
+#[test]
+fn without_kustomize_the_plan_says_so() {
+    let shop = Shop::new();
+    let ran = shop.run("run", &shop.local("render: {program: none}\n"), &[]);
+    ran.says(0, &["no kustomize found"]);
+    assert!(git(&shop.bare(), &["log", "-1", "--format=%B", "main"]).contains("not rendered: no kustomize found"));
+}
+
+#[test]
+fn switches_stop_all_writing() {
+    let shop = Shop::new();
+    let before = shop.tip();
+    let paused = shop.run("run", &shop.local("paused: true\n"), &[]);
+    paused.says(0, &["`paused: true` in the configuration"]);
+    assert_eq!(shop.tip(), before);
+
+    let base = shop.file("base/backend.yaml").replacen(
+        "  name: backend\n",
+        "  name: backend\n  annotations: {prescale.dev/paused: \"true\"}\n",
+        1,
+    );
+    shop.commit(&[("base/backend.yaml", Some(&base))]);
+    shop.run("run", &shop.local(""), &[]).says(0, &["the workload's annotation"]);
+    assert!(shop.file("overlays/prod/kustomization.yaml").contains("count: 3"), "backend is paused");
+    assert!(!shop.file("overlays/prod/frontend-floor.yaml").contains("minReplicas: 3"), "frontend is not");
+}
+
+#[test]
+fn a_person_who_was_quicker_wins() {
+    // The plan is made on one base; before the push, a person sets the very value.
+    let shop = Shop::new();
+    let server = GitHttp::start(&shop.path());
+    git(&shop.bare(), &["config", "http.receivepack", "true"]);
+    let config = shop.configure(&format!("  url: {}\n  username: {USER}\n  password: {PASSWORD}\n", server.url()), "");
+    let path = shop.path();
+    server.fault(
+        "/git-receive-pack",
+        Fault::First(Box::new(move || {
+            let work = path.join("person");
+            git(&path, &["clone", "-q", "config.git", "person"]);
+            let file = work.join("overlays/prod/kustomization.yaml");
+            std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace("count: 3", "count: 11")).unwrap();
+            git(&work, &["commit", "-qam", "Eleven, for the sale"]);
+            git(&work, &["push", "-q", "origin", "HEAD:main"]);
+        })),
+    );
+    let ran = shop.run("run", &config, &[]);
+    ran.says(0, &["changed-meanwhile"]);
+    assert!(shop.file("overlays/prod/kustomization.yaml").contains("count: 11"), "{ran:?}");
+    assert!(!shop.file("overlays/prod/frontend-floor.yaml").contains("minReplicas: 3"), "the rest went on");
+}
