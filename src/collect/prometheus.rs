@@ -16,7 +16,7 @@ const ALWAYS: [Measure; 6] =
 /// What a query gave, or why it gave nothing.
 type Answer = Result<Vec<LabelledSeries>, HoldReason>;
 
-/// Every metric that is asked for; of the counters of requests one is enough.
+/// Every metric that is asked for.
 pub(super) fn needed(settings: &Settings) -> BTreeSet<String> {
     let demand = [Measure::Cpu, Measure::Memory, Measure::Requests];
     demand.iter().chain(&ALWAYS).flat_map(|measure| measure.metrics(settings)).collect()

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::clients::prometheus::{RequestMetric, Settings};
+use crate::clients::prometheus::{Cluster, RequestMetric, Settings, quoted};
 use crate::model::WorkloadKind;
 
 /// What can be learned of the workloads of a namespace.
@@ -102,29 +102,26 @@ impl Queries<'_> {
         }
     }
 
-    /// The counters side by side, each under its name in `metric`.
+    /// The counters side by side, each under its name in `metric`: those of pods, joined at once, and those that name workloads themselves.
     fn requests(&self) -> String {
-        let each: Vec<String> = self.settings.request_metrics.iter().map(|counter| self.request_rate(counter)).collect();
-        each.join("\nor\n")
-    }
-
-    fn request_rate(&self, counter: &RequestMetric) -> String {
-        let RequestMetric { metric, matchers, workload } = counter;
-        let rate = match workload {
-            None => {
-                let own = self.of_pods(metric, None, matchers);
-                let rate = format!("sum by (namespace, pod) (rate({own}[{}s]))", self.window);
-                self.by_workload("sum", "", &rate)
-            }
-            Some(labels) => {
-                let names = alternatives(self.names(|_| true));
+        let (mut of_pods, mut of_workloads) = (Vec::new(), Vec::new());
+        for RequestMetric { metric, matchers, workload } in &self.settings.request_metrics {
+            let marked = |rate: &str| format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric));
+            if let Some(labels) = workload {
                 let here = format!("{}={}", labels.namespace, quoted(self.scope.namespace));
-                let own = selector(metric, &[self.cluster(), here, format!("{}=~{names}", labels.name), matchers.clone()]);
-                let rate = format!("sum by ({}) (rate({own}[{}s]))", labels.name, self.window);
-                format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))
+                let names = format!("{}=~{}", labels.name, alternatives(self.names(|_| true)));
+                let counter = selector(metric, &[self.cluster(), here, names, matchers.clone()]);
+                let rate = format!("sum by ({}) (rate({counter}[{}s]))", labels.name, self.window);
+                of_workloads.push(marked(&format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))));
+            } else {
+                let counter = self.of_pods(metric, None, matchers);
+                of_pods.push(marked(&format!("sum by (namespace, pod) (rate({counter}[{}s]))", self.window)));
             }
-        };
-        format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric))
+        }
+        if !of_pods.is_empty() {
+            of_workloads.insert(0, self.by_workload("sum", ", metric", &format!("({})", of_pods.join("\n  or "))));
+        }
+        of_workloads.join("\nor\n")
     }
 
     fn bounds(&self) -> String {
@@ -216,7 +213,7 @@ impl Queries<'_> {
     }
 
     fn cluster(&self) -> String {
-        self.settings.cluster.as_ref().map(|cluster| format!("{}={}", cluster.label, quoted(&cluster.value))).unwrap_or_default()
+        self.settings.cluster.as_ref().map(Cluster::matcher).unwrap_or_default()
     }
 
     fn namespace(&self) -> String {
@@ -262,7 +259,87 @@ fn expressions(texts: &[&str]) -> String {
     escaped.collect::<Vec<_>>().join("|")
 }
 
-/// A string as PromQL writes it.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::clients::prometheus::Jobs;
+
+    fn scope() -> Scope<'static> {
+        let workloads = [(WorkloadKind::Deployment, "web"), (WorkloadKind::Rollout, "api.v1"), (WorkloadKind::StatefulSet, "db")];
+        Scope { namespace: "shop", workloads: workloads.into() }
+    }
+
+    fn only(kind: WorkloadKind) -> Scope<'static> {
+        Scope { namespace: "shop", workloads: [(kind, "web")].into() }
+    }
+
+    #[test]
+    fn cpu_is_joined_with_the_owners_of_each_kind() {
+        let cluster = Some(Cluster { label: "cluster".to_owned(), value: "east".to_owned() });
+        let jobs = Jobs { kube_state_metrics: Some("ksm".to_owned()), cadvisor: Some("kubelet".to_owned()) };
+        let settings = Settings { cluster, jobs, ..Settings::default() };
+        expect![[r#"
+            sum by (kind, workload) (
+              max by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{cluster="east",job="kubelet",namespace="shop",pod=~"(?:api\\.v1|db|web).*",container!="",container!="POD"}[300s]))
+              * on (namespace, pod) group_left(kind, workload) topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (
+                label_replace(label_replace((label_replace(max by (namespace, pod, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="ReplicaSet"}), "replicaset", "$1", "owner_name", "(.*)")
+                  * on (namespace, replicaset) group_left(owner_kind, owner_name) topk by (namespace, replicaset) (1, max by (namespace, replicaset, owner_kind, owner_name) (kube_replicaset_owner{cluster="east",job="ksm",namespace="shop",owner_kind=~"Deployment|Rollout",owner_name=~"api\\.v1|web"}))
+                  or max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="StatefulSet",owner_name=~"db"})), "kind", "$1", "owner_kind", "(.*)"), "workload", "$1", "owner_name", "(.*)")))
+            )"#]].assert_eq(&Measure::Cpu.query(&settings, &scope(), 60));
+    }
+
+    #[test]
+    fn requests_are_counted_by_whichever_counter_there_is() {
+        expect![[r#"
+            sum by (kind, workload, metric) (
+              (label_replace(sum by (namespace, pod) (rate(http_requests_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_requests_total", "", "")
+              or label_replace(sum by (namespace, pod) (rate(http_server_request_duration_seconds_count{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_server_request_duration_seconds_count", "", "")
+              or label_replace(sum by (namespace, pod) (rate(grpc_server_handled_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "grpc_server_handled_total", "", ""))
+              * on (namespace, pod) group_left(kind, workload) topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (
+                label_replace(label_replace((max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"})), "kind", "$1", "owner_kind", "(.*)"), "workload", "$1", "owner_name", "(.*)")))
+            )
+            or
+            label_replace(sum by (workload) (label_replace(sum by (destination_workload) (rate(istio_requests_total{destination_workload_namespace="shop",destination_workload=~"web",reporter="destination"}[300s])), "workload", "$1", "destination_workload", "(.*)")), "metric", "istio_requests_total", "", "")"#]].assert_eq(&Measure::Requests.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 60));
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_hpa_that_targets_the_workload() {
+        expect![[r#"
+            label_replace(max by (kind, workload) (label_replace(label_replace(max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop"})
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})), "kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)")), "bound", "min", "", "")
+            or
+            label_replace(max by (kind, workload) (label_replace(label_replace(max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"})
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})), "kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)")), "bound", "max", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
+    }
+
+    #[test]
+    fn starts_are_those_of_new_pods() {
+        expect![[r#"
+            max by (kind, workload) (
+              (min by (namespace, pod, uid) (min_over_time(kube_pod_status_ready_time{namespace="shop",pod=~"(?:web).*"}[7200s]))
+              - on (namespace, pod, uid) (max by (namespace, pod, uid) (kube_pod_created{namespace="shop",pod=~"(?:web).*"}) > time() - 7200))
+              * on (namespace, pod) group_left(kind, workload) topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (
+                label_replace(label_replace((max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"})), "kind", "$1", "owner_kind", "(.*)"), "workload", "$1", "owner_name", "(.*)")))
+            )"#]].assert_eq(&Measure::Startup.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 3600));
+    }
+
+    #[test]
+    fn the_window_of_a_rate_is_never_shorter_than_the_step() {
+        let query = |step| Measure::ContainerCpu.query(&Settings::default(), &scope(), step);
+        assert!(query(60).contains("[300s]") && query(900).contains("[900s]"));
+    }
+
+    #[test]
+    fn names_are_taken_literally() {
+        assert_eq!(alternatives(["b", "a.b", "a\"|.*"]), r#""a\\\"\\|\\.\\*|a\\.b|b""#);
+        let long = "x".repeat(60);
+        let scope = Scope { namespace: "shop", workloads: [(WorkloadKind::Deployment, long.as_str())].into() };
+        let query = Measure::Cpu.query(&Settings::default(), &scope, 60);
+        assert!(
+            query.contains(&format!("pod=~\"(?:{}).*\"", "x".repeat(46))) && query.contains(&format!("owner_name=~\"{long}\"")),
+            "{query}"
+        );
+    }
 }
