@@ -168,7 +168,7 @@ impl Answers<'_> {
         let is = |found: &LabelledSeries, label: &str, value: &str| found.labels.get(label).is_none_or(|found| found == value);
         let answer = self.measured.get(&measure).and_then(|answer| answer.as_ref().ok());
         let all = answer.into_iter().flatten();
-        all.filter(move |found| is(found, "workload", &id.name) && is(found, "kind", id.kind.as_str()))
+        all.filter(move |found| is(found, "workload", &id.name) && is(found, "owner_kind", id.kind.as_str()))
     }
 }
 

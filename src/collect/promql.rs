@@ -1,8 +1,8 @@
 //! Every PromQL expression that is asked, as pure text.
 //!
-//! Each gives the workloads of one namespace by the labels `kind` and `workload`, since a query a pod or a workload would drown the server.
+//! Each gives the workloads of one namespace by the labels `owner_kind` and `workload`, since a query a pod or a workload would drown the server.
 //! Pods are joined to the workload that owns them at that very step, so that pods long gone still count.
-//! Every join takes the `max` (and of owners the `topk(1)`) of its one side, since a kube-state-metrics that was replaced leaves each series
+//! Every join takes the `max` (and of ReplicaSets' owners the `topk(1)`) of its one side, since a kube-state-metrics that was replaced leaves each series
 //! twice for a while, and "many-to-many" would cost the whole namespace its answer.
 
 use std::collections::BTreeSet;
@@ -137,11 +137,11 @@ impl Queries<'_> {
         let bound = |bound: &str| {
             let value = self.of_cluster_state(&format!("kube_horizontalpodautoscaler_spec_{bound}_replicas"), "");
             let joined = format!(
-                "max by (namespace, horizontalpodautoscaler) ({value})\n  * on (namespace, horizontalpodautoscaler) \
-                 group_left(scaletargetref_kind, scaletargetref_name) {target}"
+                "max by (scaletargetref_kind, scaletargetref_name) (\n  max by (namespace, horizontalpodautoscaler) ({value})\n  \
+                 * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) {target}\n)"
             );
-            let named = renamed(&renamed(&joined, "scaletargetref_kind", "kind"), "scaletargetref_name", "workload");
-            format!("label_replace(max by (kind, workload) ({named}), \"bound\", \"{bound}\", \"\", \"\")")
+            let named = renamed(&renamed(&joined, "scaletargetref_kind", "owner_kind"), "scaletargetref_name", "workload");
+            format!("label_replace({named}, \"bound\", \"{bound}\", \"\", \"\")")
         };
         format!("{}\nor\n{}", bound("min"), bound("max"))
     }
@@ -160,35 +160,33 @@ impl Queries<'_> {
 
     /// `values` by pod, aggregated by the workload that owns it and by `more` labels.
     fn by_workload(&self, how: &str, more: &str, values: &str) -> String {
-        format!("{how} by (kind, workload{more}) (\n  {values}\n  * on (namespace, pod) group_left(kind, workload) {}\n)", self.owners())
+        let owners = self.owners();
+        format!("{how} by (owner_kind, workload{more}) (\n  {values}\n  * on (namespace, pod) group_left(owner_kind, workload) {owners}\n)")
     }
 
-    /// Pods with the `kind` and the name (`workload`) of what owns them; the value is 1.
+    /// Pods with the kind and the name of the workload that owns them; the value is 1. Labels are renamed where the fewest series have
+    /// them, since that is the dearest step of all.
     fn owners(&self) -> String {
-        let mut owned = Vec::new();
         let by_replica_sets = |kind| matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout);
-        let kinds: BTreeSet<&str> =
-            self.scope.workloads.iter().filter(|(kind, _)| by_replica_sets(*kind)).map(|(kind, _)| kind.as_str()).collect();
-        if !kinds.is_empty() {
-            let names = alternatives(self.names(by_replica_sets));
-            let pods = renamed(
-                &format!("max by (namespace, pod, owner_name) ({})", self.pods("kube_pod_owner", "owner_kind=\"ReplicaSet\"")),
-                "owner_name",
-                "replicaset",
-            );
-            let sets = self.of_cluster_state("kube_replicaset_owner", &format!("owner_kind=~{},owner_name=~{names}", alternatives(kinds)));
+        let (through, direct) = (self.names(by_replica_sets), self.names(|kind| !by_replica_sets(kind)));
+        let mut owned = Vec::new();
+        if !through.is_empty() {
+            let kinds = self.scope.workloads.iter().map(|(kind, _)| *kind).filter(|kind| by_replica_sets(*kind)).map(WorkloadKind::as_str);
+            let matchers = format!("owner_kind=~{},owner_name=~{}", alternatives(kinds), alternatives(through));
+            let sets = self.of_cluster_state("kube_replicaset_owner", &matchers);
+            let sets = renamed(&format!("max by (namespace, replicaset, owner_kind, owner_name) ({sets})"), "owner_name", "workload");
+            let sets = renamed(&sets, "replicaset", "owner_name");
+            let pods = self.pods("kube_pod_owner", "owner_kind=\"ReplicaSet\"");
             owned.push(format!(
-                "{pods}\n      * on (namespace, replicaset) group_left(owner_kind, owner_name) \
-                 topk by (namespace, replicaset) (1, max by (namespace, replicaset, owner_kind, owner_name) ({sets}))"
+                "max by (namespace, pod, owner_name) ({pods})\n      * on (namespace, owner_name) group_left(owner_kind, workload) \
+                 topk by (namespace, owner_name) (1, {sets})"
             ));
         }
-        let direct = self.names(|kind| !by_replica_sets(kind));
         if !direct.is_empty() {
-            let own = format!("owner_kind=\"StatefulSet\",owner_name=~{}", alternatives(direct));
-            owned.push(format!("max by (namespace, pod, owner_kind, owner_name) ({})", self.pods("kube_pod_owner", &own)));
+            let pods = self.pods("kube_pod_owner", &format!("owner_kind=\"StatefulSet\",owner_name=~{}", alternatives(direct)));
+            owned.push(renamed(&format!("max by (namespace, pod, owner_kind, owner_name) ({pods})"), "owner_name", "workload"));
         }
-        let named = renamed(&renamed(&format!("({})", owned.join("\n      or ")), "owner_kind", "kind"), "owner_name", "workload");
-        format!("topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (\n    {named}))")
+        format!("max by (namespace, pod, owner_kind, workload) (\n      {})", owned.join("\n      or "))
     }
 
     fn containers(&self, metric: &str) -> String {
@@ -281,24 +279,24 @@ mod tests {
         let jobs = Jobs { kube_state_metrics: Some("ksm".to_owned()), cadvisor: Some("kubelet".to_owned()) };
         let settings = Settings { cluster, jobs, ..Settings::default() };
         expect![[r#"
-            sum by (kind, workload) (
+            sum by (owner_kind, workload) (
               max by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{cluster="east",job="kubelet",namespace="shop",pod=~"(?:api\\.v1|db|web).*",container!="",container!="POD"}[300s]))
-              * on (namespace, pod) group_left(kind, workload) topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (
-                label_replace(label_replace((label_replace(max by (namespace, pod, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="ReplicaSet"}), "replicaset", "$1", "owner_name", "(.*)")
-                  * on (namespace, replicaset) group_left(owner_kind, owner_name) topk by (namespace, replicaset) (1, max by (namespace, replicaset, owner_kind, owner_name) (kube_replicaset_owner{cluster="east",job="ksm",namespace="shop",owner_kind=~"Deployment|Rollout",owner_name=~"api\\.v1|web"}))
-                  or max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="StatefulSet",owner_name=~"db"})), "kind", "$1", "owner_kind", "(.*)"), "workload", "$1", "owner_name", "(.*)")))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  max by (namespace, pod, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="ReplicaSet"})
+                  * on (namespace, owner_name) group_left(owner_kind, workload) topk by (namespace, owner_name) (1, label_replace(label_replace(max by (namespace, replicaset, owner_kind, owner_name) (kube_replicaset_owner{cluster="east",job="ksm",namespace="shop",owner_kind=~"Deployment|Rollout",owner_name=~"api\\.v1|web"}), "workload", "$1", "owner_name", "(.*)"), "owner_name", "$1", "replicaset", "(.*)"))
+                  or label_replace(max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="StatefulSet",owner_name=~"db"}), "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&Measure::Cpu.query(&settings, &scope(), 60));
     }
 
     #[test]
     fn requests_are_counted_by_whichever_counter_there_is() {
         expect![[r#"
-            sum by (kind, workload, metric) (
+            sum by (owner_kind, workload, metric) (
               (label_replace(sum by (namespace, pod) (rate(http_requests_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_requests_total", "", "")
               or label_replace(sum by (namespace, pod) (rate(http_server_request_duration_seconds_count{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_server_request_duration_seconds_count", "", "")
               or label_replace(sum by (namespace, pod) (rate(grpc_server_handled_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "grpc_server_handled_total", "", ""))
-              * on (namespace, pod) group_left(kind, workload) topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (
-                label_replace(label_replace((max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"})), "kind", "$1", "owner_kind", "(.*)"), "workload", "$1", "owner_name", "(.*)")))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}), "workload", "$1", "owner_name", "(.*)"))
             )
             or
             label_replace(sum by (workload) (label_replace(sum by (destination_workload) (rate(istio_requests_total{destination_workload_namespace="shop",destination_workload=~"web",reporter="destination"}[300s])), "workload", "$1", "destination_workload", "(.*)")), "metric", "istio_requests_total", "", "")"#]].assert_eq(&Measure::Requests.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 60));
@@ -307,21 +305,25 @@ mod tests {
     #[test]
     fn bounds_are_those_of_the_hpa_that_targets_the_workload() {
         expect![[r#"
-            label_replace(max by (kind, workload) (label_replace(label_replace(max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop"})
-              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})), "kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)")), "bound", "min", "", "")
+            label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
+              max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop"})
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"}))
+            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "min", "", "")
             or
-            label_replace(max by (kind, workload) (label_replace(label_replace(max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"})
-              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})), "kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)")), "bound", "max", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
+            label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
+              max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"})
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"}))
+            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "max", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
     }
 
     #[test]
     fn starts_are_those_of_new_pods() {
         expect![[r#"
-            max by (kind, workload) (
+            max by (owner_kind, workload) (
               (min by (namespace, pod, uid) (min_over_time(kube_pod_status_ready_time{namespace="shop",pod=~"(?:web).*"}[7200s]))
               - on (namespace, pod, uid) (max by (namespace, pod, uid) (kube_pod_created{namespace="shop",pod=~"(?:web).*"}) > time() - 7200))
-              * on (namespace, pod) group_left(kind, workload) topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (
-                label_replace(label_replace((max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"})), "kind", "$1", "owner_kind", "(.*)"), "workload", "$1", "owner_name", "(.*)")))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}), "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&Measure::Startup.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 3600));
     }
 
