@@ -1,9 +1,9 @@
 //! Every PromQL expression that is asked, as pure text.
 //!
-//! Each gives the workloads of one namespace by the labels `owner_kind` and `workload`, since a query a pod or a workload would drown the server.
-//! Pods are joined to the workload that owns them at that very step, so that pods long gone still count.
-//! Every join takes the `max` (and of ReplicaSets' owners the `topk(1)`) of its one side, since a kube-state-metrics that was replaced leaves each series
-//! twice for a while, and "many-to-many" would cost the whole namespace its answer.
+//! Each gives the workloads of one namespace by the labels `owner_kind` and `workload`, since a query a pod or a workload would drown the
+//! server. Pods are joined to the workload that owns them at that very step, so that pods long gone still count. Every join takes the `max`
+//! or the `topk(1)` of its one side, since a kube-state-metrics that was replaced leaves each series twice for a while, and "many-to-many"
+//! would cost the whole namespace its answer.
 
 use std::collections::BTreeSet;
 
@@ -131,13 +131,11 @@ impl Queries<'_> {
             format!("scaletargetref_name=~{}", alternatives(self.names(|_| true))),
         ];
         let info = self.of_cluster_state("kube_horizontalpodautoscaler_info", &targets.join(","));
-        let target = format!(
-            "topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) ({info}))"
-        );
+        let target = format!("topk by (namespace, horizontalpodautoscaler) (1, {info})");
         let bound = |bound: &str| {
             let value = self.of_cluster_state(&format!("kube_horizontalpodautoscaler_spec_{bound}_replicas"), "");
             let joined = format!(
-                "max by (scaletargetref_kind, scaletargetref_name) (\n  max by (namespace, horizontalpodautoscaler) ({value})\n  \
+                "max by (scaletargetref_kind, scaletargetref_name) (\n  {value}\n  \
                  * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) {target}\n)"
             );
             let named = renamed(&renamed(&joined, "scaletargetref_kind", "owner_kind"), "scaletargetref_name", "workload");
@@ -174,17 +172,14 @@ impl Queries<'_> {
             let kinds = self.scope.workloads.iter().map(|(kind, _)| *kind).filter(|kind| by_replica_sets(*kind)).map(WorkloadKind::as_str);
             let matchers = format!("owner_kind=~{},owner_name=~{}", alternatives(kinds), alternatives(through));
             let sets = self.of_cluster_state("kube_replicaset_owner", &matchers);
-            let sets = renamed(&format!("max by (namespace, replicaset, owner_kind, owner_name) ({sets})"), "owner_name", "workload");
+            let sets = renamed(&format!("topk by (namespace, replicaset) (1, {sets})"), "owner_name", "workload");
             let sets = renamed(&sets, "replicaset", "owner_name");
             let pods = self.pods("kube_pod_owner", "owner_kind=\"ReplicaSet\"");
-            owned.push(format!(
-                "max by (namespace, pod, owner_name) ({pods})\n      * on (namespace, owner_name) group_left(owner_kind, workload) \
-                 topk by (namespace, owner_name) (1, {sets})"
-            ));
+            owned.push(format!("{pods}\n      * on (namespace, owner_name) group_left(owner_kind, workload) {sets}"));
         }
         if !direct.is_empty() {
             let pods = self.pods("kube_pod_owner", &format!("owner_kind=\"StatefulSet\",owner_name=~{}", alternatives(direct)));
-            owned.push(renamed(&format!("max by (namespace, pod, owner_kind, owner_name) ({pods})"), "owner_name", "workload"));
+            owned.push(renamed(&pods, "owner_name", "workload"));
         }
         format!("max by (namespace, pod, owner_kind, workload) (\n      {})", owned.join("\n      or "))
     }
@@ -282,9 +277,9 @@ mod tests {
             sum by (owner_kind, workload) (
               max by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{cluster="east",job="kubelet",namespace="shop",pod=~"(?:api\\.v1|db|web).*",container!="",container!="POD"}[300s]))
               * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
-                  max by (namespace, pod, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="ReplicaSet"})
-                  * on (namespace, owner_name) group_left(owner_kind, workload) topk by (namespace, owner_name) (1, label_replace(label_replace(max by (namespace, replicaset, owner_kind, owner_name) (kube_replicaset_owner{cluster="east",job="ksm",namespace="shop",owner_kind=~"Deployment|Rollout",owner_name=~"api\\.v1|web"}), "workload", "$1", "owner_name", "(.*)"), "owner_name", "$1", "replicaset", "(.*)"))
-                  or label_replace(max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="StatefulSet",owner_name=~"db"}), "workload", "$1", "owner_name", "(.*)"))
+                  kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="ReplicaSet"}
+                  * on (namespace, owner_name) group_left(owner_kind, workload) label_replace(label_replace(topk by (namespace, replicaset) (1, kube_replicaset_owner{cluster="east",job="ksm",namespace="shop",owner_kind=~"Deployment|Rollout",owner_name=~"api\\.v1|web"}), "workload", "$1", "owner_name", "(.*)"), "owner_name", "$1", "replicaset", "(.*)")
+                  or label_replace(kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="StatefulSet",owner_name=~"db"}, "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&Measure::Cpu.query(&settings, &scope(), 60));
     }
 
@@ -296,7 +291,7 @@ mod tests {
               or label_replace(sum by (namespace, pod) (rate(http_server_request_duration_seconds_count{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_server_request_duration_seconds_count", "", "")
               or label_replace(sum by (namespace, pod) (rate(grpc_server_handled_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "grpc_server_handled_total", "", ""))
               * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
-                  label_replace(max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}), "workload", "$1", "owner_name", "(.*)"))
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
             )
             or
             label_replace(sum by (workload) (label_replace(sum by (destination_workload) (rate(istio_requests_total{destination_workload_namespace="shop",destination_workload=~"web",reporter="destination"}[300s])), "workload", "$1", "destination_workload", "(.*)")), "metric", "istio_requests_total", "", "")"#]].assert_eq(&Measure::Requests.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 60));
@@ -306,13 +301,13 @@ mod tests {
     fn bounds_are_those_of_the_hpa_that_targets_the_workload() {
         expect![[r#"
             label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
-              max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop"})
-              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"}))
+              kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop"}
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})
             ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "min", "", "")
             or
             label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
-              max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"})
-              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) (kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"}))
+              kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"}
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})
             ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "max", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
     }
 
@@ -323,7 +318,7 @@ mod tests {
               (min by (namespace, pod, uid) (min_over_time(kube_pod_status_ready_time{namespace="shop",pod=~"(?:web).*"}[7200s]))
               - on (namespace, pod, uid) (max by (namespace, pod, uid) (kube_pod_created{namespace="shop",pod=~"(?:web).*"}) > time() - 7200))
               * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
-                  label_replace(max by (namespace, pod, owner_kind, owner_name) (kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}), "workload", "$1", "owner_name", "(.*)"))
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&Measure::Startup.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 3600));
     }
 
