@@ -6,7 +6,7 @@ mod prometheus;
 mod promql;
 mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,9 +92,14 @@ pub async fn histories(
     }
 }
 
-/// Which server answers, and which of the metrics that are asked for it lacks.
+/// Which server answers, and which of the metrics that are asked for it lacks; of the counters of requests one is enough.
 pub async fn health(prometheus: &Prometheus) -> Result<Health, PrometheusError> {
-    prometheus.health(&prometheus::needed(prometheus.settings())).await
+    let counters: BTreeSet<&String> = prometheus.settings().request_metrics.iter().map(|counter| &counter.metric).collect();
+    let mut health = prometheus.health(&prometheus::needed(prometheus.settings())).await?;
+    if counters.iter().any(|counter| !health.missing.contains(counter)) {
+        health.missing.retain(|metric| !counters.contains(metric));
+    }
+    Ok(health)
 }
 
 /// What is asked for in time, in seconds.
@@ -194,4 +199,34 @@ fn slow_start(mut seconds: Vec<f64>) -> Option<TimeDelta> {
 /// How a hold names a span of time.
 fn in_words(seconds: i64) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_one_thing_or_the_other() {
+        let open = |text: &str| Source::open(&serde_yaml::from_str(text).unwrap()).map_err(|e| e.to_string());
+        assert!(matches!(open("{files: history}"), Ok(Source::Files(path)) if path.as_os_str() == "history"));
+        assert!(matches!(open("{prometheus: {url: 'http://p'}}"), Ok(Source::Prometheus(_))));
+        assert!(open("{}").unwrap_err().contains("set `metrics.prometheus.url`, or `metrics.files`"));
+        assert!(open("{files: x, prometheus: {url: 'http://p'}}").unwrap_err().contains("keep one of them"));
+        assert!(open("{prometheus: {timeout: 5s}}").unwrap_err().contains("no address is given"));
+    }
+
+    #[test]
+    fn the_grid_ends_with_the_last_whole_step() {
+        let span = Span { now: 1_000, history: 600, step: 60 };
+        assert_eq!(span.grid(), (360, 900)); // 400 falls into the step from 360 on; that from 960 on has not ended
+        assert_eq!(Span { now: 1_020, ..span }.grid(), (420, 960));
+        assert_eq!((span.coarse().step, Span { step: 600, ..span }.coarse().step), (300, 600));
+    }
+
+    #[test]
+    fn slow_starts_count() {
+        assert_eq!(slow_start(vec![]), None);
+        assert_eq!(slow_start(vec![5.0, f64::NAN, -3.0]), Some(TimeDelta::seconds(5)));
+        assert_eq!(slow_start((1..=100).map(f64::from).collect()), Some(TimeDelta::seconds(95)));
+    }
 }

@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 
 pub use error::{Failure, PrometheusError};
-pub use settings::{BasicAuth, Cluster, Jobs, RequestMetric, Settings, WorkloadLabels};
+pub use settings::{BasicAuth, Cluster, Jobs, RequestMetric, Settings, WorkloadLabels, quoted};
 
 use super::secret::Secret;
 use answer::{Answer, BuildInfo, Data, Status};
@@ -104,9 +104,9 @@ impl Prometheus {
     /// Which server this is, which of the `needed` metrics it lacks now, and which clusters share it.
     pub async fn health(&self, needed: &BTreeSet<String>) -> Result<Health, PrometheusError> {
         let server = self.server().await?;
-        let matcher = self.settings.cluster.as_ref().map(|c| format!(",{}={:?}", c.label, c.value)).unwrap_or_default();
-        let names = needed.iter().map(String::as_str).collect::<Vec<_>>().join("|");
-        let present = self.instant(&format!("group by (__name__) ({{__name__=~\"{names}\"{matcher}}})"), "__name__").await?;
+        let names = quoted(&needed.iter().map(String::as_str).collect::<Vec<_>>().join("|"));
+        let matcher = self.settings.cluster.as_ref().map_or_else(String::new, |cluster| format!(",{}", cluster.matcher()));
+        let present = self.instant(&format!("group by (__name__) ({{__name__=~{names}{matcher}}})"), "__name__").await?;
         let label = self.settings.cluster.as_ref().map_or("cluster", |c| c.label.as_str());
         let clusters = self.instant(&format!("group by ({label}) (kube_pod_owner{{{label}!=\"\"}})"), label).await?;
         let missing = needed.iter().filter(|name| !present.contains(*name)).cloned().collect();

@@ -16,7 +16,7 @@ const ALWAYS: [Measure; 6] =
 /// What a query gave, or why it gave nothing.
 type Answer = Result<Vec<LabelledSeries>, HoldReason>;
 
-/// Every metric that is asked for; of the counters of requests one is enough.
+/// Every metric that is asked for.
 pub(super) fn needed(settings: &Settings) -> BTreeSet<String> {
     let demand = [Measure::Cpu, Measure::Memory, Measure::Requests];
     demand.iter().chain(&ALWAYS).flat_map(|measure| measure.metrics(settings)).collect()
@@ -168,7 +168,7 @@ impl Answers<'_> {
         let is = |found: &LabelledSeries, label: &str, value: &str| found.labels.get(label).is_none_or(|found| found == value);
         let answer = self.measured.get(&measure).and_then(|answer| answer.as_ref().ok());
         let all = answer.into_iter().flatten();
-        all.filter(move |found| is(found, "workload", &id.name) && is(found, "kind", id.kind.as_str()))
+        all.filter(move |found| is(found, "workload", &id.name) && is(found, "owner_kind", id.kind.as_str()))
     }
 }
 

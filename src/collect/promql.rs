@@ -1,13 +1,13 @@
 //! Every PromQL expression that is asked, as pure text.
 //!
-//! Each gives the workloads of one namespace by the labels `kind` and `workload`, since a query a pod or a workload would drown the server.
-//! Pods are joined to the workload that owns them at that very step, so that pods long gone still count.
-//! Every join takes the `max` (and of owners the `topk(1)`) of its one side, since a kube-state-metrics that was replaced leaves each series
-//! twice for a while, and "many-to-many" would cost the whole namespace its answer.
+//! Each gives the workloads of one namespace by the labels `owner_kind` and `workload`, since a query a pod or a workload would drown the
+//! server. Pods are joined to the workload that owns them at that very step, so that pods long gone still count. Every join takes the `max`
+//! or the `topk(1)` of its one side, since a kube-state-metrics that was replaced leaves each series twice for a while, and "many-to-many"
+//! would cost the whole namespace its answer.
 
 use std::collections::BTreeSet;
 
-use crate::clients::prometheus::{RequestMetric, Settings};
+use crate::clients::prometheus::{Cluster, RequestMetric, Settings, quoted};
 use crate::model::WorkloadKind;
 
 /// What can be learned of the workloads of a namespace.
@@ -102,29 +102,26 @@ impl Queries<'_> {
         }
     }
 
-    /// The counters side by side, each under its name in `metric`.
+    /// The counters side by side, each under its name in `metric`: those of pods, joined at once, and those that name workloads themselves.
     fn requests(&self) -> String {
-        let each: Vec<String> = self.settings.request_metrics.iter().map(|counter| self.request_rate(counter)).collect();
-        each.join("\nor\n")
-    }
-
-    fn request_rate(&self, counter: &RequestMetric) -> String {
-        let RequestMetric { metric, matchers, workload } = counter;
-        let rate = match workload {
-            None => {
-                let own = self.of_pods(metric, None, matchers);
-                let rate = format!("sum by (namespace, pod) (rate({own}[{}s]))", self.window);
-                self.by_workload("sum", "", &rate)
-            }
-            Some(labels) => {
-                let names = alternatives(self.names(|_| true));
+        let (mut of_pods, mut of_workloads) = (Vec::new(), Vec::new());
+        for RequestMetric { metric, matchers, workload } in &self.settings.request_metrics {
+            let marked = |rate: &str| format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric));
+            if let Some(labels) = workload {
                 let here = format!("{}={}", labels.namespace, quoted(self.scope.namespace));
-                let own = selector(metric, &[self.cluster(), here, format!("{}=~{names}", labels.name), matchers.clone()]);
-                let rate = format!("sum by ({}) (rate({own}[{}s]))", labels.name, self.window);
-                format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))
+                let names = format!("{}=~{}", labels.name, alternatives(self.names(|_| true)));
+                let counter = selector(metric, &[self.cluster(), here, names, matchers.clone()]);
+                let rate = format!("sum by ({}) (rate({counter}[{}s]))", labels.name, self.window);
+                of_workloads.push(marked(&format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))));
+            } else {
+                let counter = self.of_pods(metric, None, matchers);
+                of_pods.push(marked(&format!("sum by (namespace, pod) (rate({counter}[{}s]))", self.window)));
             }
-        };
-        format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric))
+        }
+        if !of_pods.is_empty() {
+            of_workloads.insert(0, self.by_workload("sum", ", metric", &format!("({})", of_pods.join("\n  or "))));
+        }
+        of_workloads.join("\nor\n")
     }
 
     fn bounds(&self) -> String {
@@ -134,17 +131,15 @@ impl Queries<'_> {
             format!("scaletargetref_name=~{}", alternatives(self.names(|_| true))),
         ];
         let info = self.of_cluster_state("kube_horizontalpodautoscaler_info", &targets.join(","));
-        let target = format!(
-            "topk by (namespace, horizontalpodautoscaler) (1, max by (namespace, horizontalpodautoscaler, scaletargetref_kind, scaletargetref_name) ({info}))"
-        );
+        let target = format!("topk by (namespace, horizontalpodautoscaler) (1, {info})");
         let bound = |bound: &str| {
             let value = self.of_cluster_state(&format!("kube_horizontalpodautoscaler_spec_{bound}_replicas"), "");
             let joined = format!(
-                "max by (namespace, horizontalpodautoscaler) ({value})\n  * on (namespace, horizontalpodautoscaler) \
-                 group_left(scaletargetref_kind, scaletargetref_name) {target}"
+                "max by (scaletargetref_kind, scaletargetref_name) (\n  {value}\n  \
+                 * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) {target}\n)"
             );
-            let named = renamed(&renamed(&joined, "scaletargetref_kind", "kind"), "scaletargetref_name", "workload");
-            format!("label_replace(max by (kind, workload) ({named}), \"bound\", \"{bound}\", \"\", \"\")")
+            let named = renamed(&renamed(&joined, "scaletargetref_kind", "owner_kind"), "scaletargetref_name", "workload");
+            format!("label_replace({named}, \"bound\", \"{bound}\", \"\", \"\")")
         };
         format!("{}\nor\n{}", bound("min"), bound("max"))
     }
@@ -163,35 +158,30 @@ impl Queries<'_> {
 
     /// `values` by pod, aggregated by the workload that owns it and by `more` labels.
     fn by_workload(&self, how: &str, more: &str, values: &str) -> String {
-        format!("{how} by (kind, workload{more}) (\n  {values}\n  * on (namespace, pod) group_left(kind, workload) {}\n)", self.owners())
+        let owners = self.owners();
+        format!("{how} by (owner_kind, workload{more}) (\n  {values}\n  * on (namespace, pod) group_left(owner_kind, workload) {owners}\n)")
     }
 
-    /// Pods with the `kind` and the name (`workload`) of what owns them; the value is 1.
+    /// Pods with the kind and the name of the workload that owns them; the value is 1. Labels are renamed where the fewest series have
+    /// them, since that is the dearest step of all.
     fn owners(&self) -> String {
-        let mut owned = Vec::new();
         let by_replica_sets = |kind| matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout);
-        let kinds: BTreeSet<&str> =
-            self.scope.workloads.iter().filter(|(kind, _)| by_replica_sets(*kind)).map(|(kind, _)| kind.as_str()).collect();
-        if !kinds.is_empty() {
-            let names = alternatives(self.names(by_replica_sets));
-            let pods = renamed(
-                &format!("max by (namespace, pod, owner_name) ({})", self.pods("kube_pod_owner", "owner_kind=\"ReplicaSet\"")),
-                "owner_name",
-                "replicaset",
-            );
-            let sets = self.of_cluster_state("kube_replicaset_owner", &format!("owner_kind=~{},owner_name=~{names}", alternatives(kinds)));
-            owned.push(format!(
-                "{pods}\n      * on (namespace, replicaset) group_left(owner_kind, owner_name) \
-                 topk by (namespace, replicaset) (1, max by (namespace, replicaset, owner_kind, owner_name) ({sets}))"
-            ));
+        let (through, direct) = (self.names(by_replica_sets), self.names(|kind| !by_replica_sets(kind)));
+        let mut owned = Vec::new();
+        if !through.is_empty() {
+            let kinds = self.scope.workloads.iter().map(|(kind, _)| *kind).filter(|kind| by_replica_sets(*kind)).map(WorkloadKind::as_str);
+            let matchers = format!("owner_kind=~{},owner_name=~{}", alternatives(kinds), alternatives(through));
+            let sets = self.of_cluster_state("kube_replicaset_owner", &matchers);
+            let sets = renamed(&format!("topk by (namespace, replicaset) (1, {sets})"), "owner_name", "workload");
+            let sets = renamed(&sets, "replicaset", "owner_name");
+            let pods = self.pods("kube_pod_owner", "owner_kind=\"ReplicaSet\"");
+            owned.push(format!("{pods}\n      * on (namespace, owner_name) group_left(owner_kind, workload) {sets}"));
         }
-        let direct = self.names(|kind| !by_replica_sets(kind));
         if !direct.is_empty() {
-            let own = format!("owner_kind=\"StatefulSet\",owner_name=~{}", alternatives(direct));
-            owned.push(format!("max by (namespace, pod, owner_kind, owner_name) ({})", self.pods("kube_pod_owner", &own)));
+            let pods = self.pods("kube_pod_owner", &format!("owner_kind=\"StatefulSet\",owner_name=~{}", alternatives(direct)));
+            owned.push(renamed(&pods, "owner_name", "workload"));
         }
-        let named = renamed(&renamed(&format!("({})", owned.join("\n      or ")), "owner_kind", "kind"), "owner_name", "workload");
-        format!("topk by (namespace, pod) (1, max by (namespace, pod, kind, workload) (\n    {named}))")
+        format!("max by (namespace, pod, owner_kind, workload) (\n      {})", owned.join("\n      or "))
     }
 
     fn containers(&self, metric: &str) -> String {
@@ -216,7 +206,7 @@ impl Queries<'_> {
     }
 
     fn cluster(&self) -> String {
-        self.settings.cluster.as_ref().map(|cluster| format!("{}={}", cluster.label, quoted(&cluster.value))).unwrap_or_default()
+        self.settings.cluster.as_ref().map(Cluster::matcher).unwrap_or_default()
     }
 
     fn namespace(&self) -> String {
@@ -262,7 +252,91 @@ fn expressions(texts: &[&str]) -> String {
     escaped.collect::<Vec<_>>().join("|")
 }
 
-/// A string as PromQL writes it.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::clients::prometheus::Jobs;
+
+    fn scope() -> Scope<'static> {
+        let workloads = [(WorkloadKind::Deployment, "web"), (WorkloadKind::Rollout, "api.v1"), (WorkloadKind::StatefulSet, "db")];
+        Scope { namespace: "shop", workloads: workloads.into() }
+    }
+
+    fn only(kind: WorkloadKind) -> Scope<'static> {
+        Scope { namespace: "shop", workloads: [(kind, "web")].into() }
+    }
+
+    #[test]
+    fn cpu_is_joined_with_the_owners_of_each_kind() {
+        let cluster = Some(Cluster { label: "cluster".to_owned(), value: "east".to_owned() });
+        let jobs = Jobs { kube_state_metrics: Some("ksm".to_owned()), cadvisor: Some("kubelet".to_owned()) };
+        let settings = Settings { cluster, jobs, ..Settings::default() };
+        expect![[r#"
+            sum by (owner_kind, workload) (
+              max by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{cluster="east",job="kubelet",namespace="shop",pod=~"(?:api\\.v1|db|web).*",container!="",container!="POD"}[300s]))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="ReplicaSet"}
+                  * on (namespace, owner_name) group_left(owner_kind, workload) label_replace(label_replace(topk by (namespace, replicaset) (1, kube_replicaset_owner{cluster="east",job="ksm",namespace="shop",owner_kind=~"Deployment|Rollout",owner_name=~"api\\.v1|web"}), "workload", "$1", "owner_name", "(.*)"), "owner_name", "$1", "replicaset", "(.*)")
+                  or label_replace(kube_pod_owner{cluster="east",job="ksm",namespace="shop",pod=~"(?:api\\.v1|db|web).*",owner_kind="StatefulSet",owner_name=~"db"}, "workload", "$1", "owner_name", "(.*)"))
+            )"#]].assert_eq(&Measure::Cpu.query(&settings, &scope(), 60));
+    }
+
+    #[test]
+    fn requests_are_counted_by_whichever_counter_there_is() {
+        expect![[r#"
+            sum by (owner_kind, workload, metric) (
+              (label_replace(sum by (namespace, pod) (rate(http_requests_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_requests_total", "", "")
+              or label_replace(sum by (namespace, pod) (rate(http_server_request_duration_seconds_count{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_server_request_duration_seconds_count", "", "")
+              or label_replace(sum by (namespace, pod) (rate(grpc_server_handled_total{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "grpc_server_handled_total", "", ""))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )
+            or
+            label_replace(sum by (workload) (label_replace(sum by (destination_workload) (rate(istio_requests_total{destination_workload_namespace="shop",destination_workload=~"web",reporter="destination"}[300s])), "workload", "$1", "destination_workload", "(.*)")), "metric", "istio_requests_total", "", "")"#]].assert_eq(&Measure::Requests.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 60));
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_hpa_that_targets_the_workload() {
+        expect![[r#"
+            label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
+              kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop"}
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})
+            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "min", "", "")
+            or
+            label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
+              kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"}
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})
+            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "max", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
+    }
+
+    #[test]
+    fn starts_are_those_of_new_pods() {
+        expect![[r#"
+            max by (owner_kind, workload) (
+              (min by (namespace, pod, uid) (min_over_time(kube_pod_status_ready_time{namespace="shop",pod=~"(?:web).*"}[7200s]))
+              - on (namespace, pod, uid) (max by (namespace, pod, uid) (kube_pod_created{namespace="shop",pod=~"(?:web).*"}) > time() - 7200))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )"#]].assert_eq(&Measure::Startup.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 3600));
+    }
+
+    #[test]
+    fn the_window_of_a_rate_is_never_shorter_than_the_step() {
+        let query = |step| Measure::ContainerCpu.query(&Settings::default(), &scope(), step);
+        assert!(query(60).contains("[300s]") && query(900).contains("[900s]"));
+    }
+
+    #[test]
+    fn names_are_taken_literally() {
+        assert_eq!(alternatives(["b", "a.b", "a\"|.*"]), r#""a\\\"\\|\\.\\*|a\\.b|b""#);
+        let long = "x".repeat(60);
+        let scope = Scope { namespace: "shop", workloads: [(WorkloadKind::Deployment, long.as_str())].into() };
+        let query = Measure::Cpu.query(&Settings::default(), &scope, 60);
+        assert!(
+            query.contains(&format!("pod=~\"(?:{}).*\"", "x".repeat(46))) && query.contains(&format!("owner_name=~\"{long}\"")),
+            "{query}"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use prescale::clients::secret::Secret;
 use prescale::collect::{self, History, Source, Wanted};
 use prescale::model::{HoldReason, Series, Signal, WorkloadId, WorkloadKind};
 
-use crate::support::exposition::{BEGIN, END, HOUR, shop};
+use crate::support::exposition::{BEGIN, END, Exposition, HOUR, shop};
 use crate::support::faulty_prometheus::{Answer, FaultyPrometheus};
 use crate::support::prometheus::{Guarded, RealPrometheus};
 
@@ -37,21 +37,21 @@ fn assert_near(found: Option<f64>, expected: f64) {
     assert!((found - expected).abs() <= expected.abs() * 1e-6, "{found} instead of {expected}");
 }
 
-async fn six_hours(source: &Source, wanted: &[Wanted]) -> BTreeMap<WorkloadId, History> {
+pub(crate) async fn six_hours(source: &Source, wanted: &[Wanted]) -> BTreeMap<WorkloadId, History> {
     collect::histories(source, wanted, now(), TimeDelta::hours(6), TimeDelta::minutes(1)).await
 }
 
-fn east(url: &str) -> Settings {
+pub(crate) fn east(url: &str) -> Settings {
     let cluster = Some(Cluster { label: "cluster".to_owned(), value: "east".to_owned() });
     Settings { cluster, ..Settings::at(url) }
 }
 
-fn source(settings: Settings) -> Source {
+pub(crate) fn source(settings: Settings) -> Source {
     Source::Prometheus(Box::new(Prometheus::new(settings).unwrap()))
 }
 
 /// Everything that the shop's history holds: see [`shop`].
-fn all_wanted(signal: &Signal) -> Vec<Wanted> {
+pub(crate) fn all_wanted(signal: &Signal) -> Vec<Wanted> {
     vec![
         workload("shop", WorkloadKind::Deployment, "web", signal.clone()),
         workload("shop", WorkloadKind::Rollout, "api", signal.clone()),
@@ -199,6 +199,26 @@ async fn a_server_tells_what_it_is_and_what_it_lacks() {
     assert!(health.server.starts_with("Prometheus 2."), "{health:?}");
     // The history ended long ago, so that nothing is there now.
     assert!(health.missing.contains(&"kube_pod_owner".to_owned()) && health.clusters.is_empty(), "{health:?}");
+    assert!(health.missing.contains(&"http_requests_total".to_owned()), "{health:?}");
+
+    #[expect(clippy::disallowed_methods, reason = "the server has a clock of its own")]
+    let now = Utc::now().timestamp() / 60 * 60;
+    let mut text = Exposition::default();
+    for cluster in ["east", "west"] {
+        text.with(&format!("cluster=\"{cluster}\""));
+        text.constant("kube_pod_owner", "namespace=\"a\"", now - 600..now, 1.0);
+    }
+    text.constant("istio_requests_total", "namespace=\"a\"", now - 600..now, 1.0);
+    let server = RealPrometheus::with(&text.text());
+    let health = collect::health(&Prometheus::new(Settings::at(&server.url)).unwrap()).await.unwrap();
+    assert_eq!(health.clusters, ["east", "west"]);
+    assert!(
+        !health.missing.contains(&"kube_pod_owner".to_owned()) && health.missing.contains(&"kube_pod_created".to_owned()),
+        "{health:?}"
+    );
+    assert!(!health.missing.contains(&"http_requests_total".to_owned()), "one counter of requests is enough: {health:?}");
+    let east = collect::health(&Prometheus::new(east(&server.url)).unwrap()).await.unwrap();
+    assert!(east.missing.contains(&"http_requests_total".to_owned()), "only the west counts requests: {east:?}");
 }
 
 // From here on: a server that misbehaves.

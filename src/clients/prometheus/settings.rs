@@ -114,6 +114,18 @@ impl Settings {
     }
 }
 
+impl Cluster {
+    /// The matcher that every selector carries.
+    pub fn matcher(&self) -> String {
+        format!("{}={}", self.label, quoted(&self.value))
+    }
+}
+
+/// A string as PromQL writes it.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -385,3 +385,66 @@ fn milliseconds(text: &str) -> Result<i64, String> {
         Err(format!("the timestamp {text} is beyond the year 5000: seconds are expected, not milliseconds"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Span = Span { now: 600, history: 600, step: 60 };
+
+    fn read(text: &str) -> Result<Metrics, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("h.om");
+        std::fs::write(&path, text).unwrap();
+        Metrics::read(&[path]).map_err(|e| e.rsplit_once('/').unwrap().1.to_owned())
+    }
+
+    fn web() -> WorkloadId {
+        WorkloadId { namespace: "shop".to_owned(), kind: WorkloadKind::Deployment, name: "web".to_owned() }
+    }
+
+    #[test]
+    fn a_workload_label_needs_no_owner() {
+        let text = "# HELP http_requests Requests.\nhttp_requests_total{namespace=\"shop\",workload=\"web\",path=\"/{a}\\\"\\\\\"} 0 0\n\
+            http_requests_total{namespace=\"shop\",workload=\"web\",path=\"/{a}\\\"\\\\\"} 120 60.0 # {trace_id=\"x\"} 1\n\
+            http_server_request_duration_seconds_count{namespace=\"shop\",workload=\"web\"} 5 0\n# EOF\nwhat follows is not read";
+        let metrics = read(text).unwrap();
+        let evidence = metrics.of(&web(), SPAN);
+        assert_eq!(evidence.requests().unwrap().get(0), Some(2.0));
+        assert_eq!(evidence.named("http_requests_total").next().unwrap().label("path"), "/{a}\"\\");
+    }
+
+    #[test]
+    fn the_first_counter_that_exists_is_used() {
+        let count = |name: &str, at: i64, value: f64| format!("{name}{{namespace=\"shop\",workload=\"web\"}} {value} {at}\n");
+        let (second, fourth) = ("http_server_request_duration_seconds_count", "grpc_server_handled_total");
+        let text = [count(fourth, 0, 0.0), count(fourth, 60, 600.0), count(second, 0, 0.0), count(second, 60, 60.0)].concat();
+        assert_eq!(read(&text).unwrap().of(&web(), SPAN).requests().unwrap().get(0), Some(1.0));
+    }
+
+    #[test]
+    fn a_malformed_line_is_an_error_with_its_place() {
+        for (line, error) in [
+            ("up", "h.om:2: no value"),
+            ("up 1", "h.om:2: no timestamp: a history needs one a line"),
+            ("up 1 # {a=\"b\"} 1", "h.om:2: no timestamp: a history needs one a line"),
+            ("up one 60", "h.om:2: `one` is not a number"),
+            ("up 1 noon", "h.om:2: the timestamp `noon` is not a number of seconds"),
+            ("up 1 1762077600000", "h.om:2: the timestamp 1762077600000 is beyond the year 5000: seconds are expected, not milliseconds"),
+            ("up 1 60 7", "h.om:2: more than a value and a timestamp"),
+            ("up{a=\"b\" 1 60", "h.om:2: the labels have no end: `}` is missing"),
+            ("up{a=\"b} 1 60", "h.om:2: the labels have no end: `}` is missing"),
+            ("up{a} 1 60", "h.om:2: `a}` is no label: write name=\"value\""),
+            ("<html>", "h.om:2: a line begins with the name of a metric, or with `#`"),
+        ] {
+            assert_eq!(read(&format!("up 1 0\n{line}\n")).err().as_deref(), Some(error), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_a_gap() {
+        let text = "container_memory_working_set_bytes{namespace=\"shop\",workload=\"web\",container=\"a\"} NaN 60\n\
+            container_memory_working_set_bytes{namespace=\"shop\",workload=\"web\",container=\"a\"} +Inf 120\n";
+        assert_eq!(read(text).unwrap().of(&web(), SPAN).memory(), None);
+    }
+}
