@@ -173,10 +173,13 @@ impl Repository {
     fn fetch_depth(&self, depth: u32) -> Result<CommitId, GitError> {
         let attempt = || self.converse("fetch", move |inner, pulse| inner.receive(depth, pulse))?;
         match attempt() {
-            // It has been emptied: the second attempt starts from nothing.
+            // It has been emptied: the second attempt starts from nothing, and so does not fail for the same reason.
             Err(GitError::CacheDamaged { why, .. }) => {
                 tracing::warn!(%why, "the Git cache was damaged: fetching anew");
-                attempt()
+                attempt().map_err(|error| match error {
+                    GitError::CacheDamaged { why, .. } => GitError::Server { remote: self.inner.settings.url.clone(), why },
+                    error => error,
+                })
             }
             outcome => outcome,
         }

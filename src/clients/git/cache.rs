@@ -26,19 +26,16 @@ impl Cache {
     pub(super) fn open(root: &Path, settings: &Settings) -> Result<Self, GitError> {
         let key = Sha256::digest(format!("{}\n{}\n{}", settings.url, settings.branch, settings.depth));
         let folder = root.join(key.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
-        let unusable = {
-            let path = folder.clone();
-            move |e: io::Error| GitError::Cache { path: path.clone(), why: e.to_string() }
-        };
-        fs::create_dir_all(&folder).map_err(&unusable)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(&unusable)?;
+        let unusable = |e: io::Error| GitError::Cache { path: folder.clone(), why: e.to_string() };
+        fs::create_dir_all(&folder).map_err(unusable)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(GitError::CacheBusy { path: folder }),
             Err(TryLockError::Error(e)) => return Err(unusable(e)),
         }
         let cache = Self { folder, _lock: lock };
-        if !cache.sweep().map_err(&unusable)? || cache.repository().is_err() {
+        if !cache.sweep().unwrap_or(false) || cache.repository().is_err() {
             cache.clear()?;
         }
         Ok(cache)

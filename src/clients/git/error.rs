@@ -177,34 +177,20 @@ impl GitError {
         let (remote, why) = (remote.clone(), error.message().to_owned());
         let said = |words: &[&str]| words.iter().any(|word| why.contains(word));
         match error.class() {
+            ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Indexer | ErrorClass::Object | ErrorClass::Tree | ErrorClass::Reference => {
+                Self::CacheDamaged { path: cache.to_owned(), why }
+            }
             _ if error.code() == ErrorCode::Certificate || error.class() == ErrorClass::Ssl => Self::Certificate { remote, why },
             _ if error.code() == ErrorCode::Auth || said(&["replays", "authenticat"]) => {
                 Self::Authentication { remote, why: format!("{why}; check the configured user and key or password") }
             }
             _ if error.code() == ErrorCode::Owner => Self::NoRepository { remote, why: format!("{why}, so it is not opened") },
-            _ if said(&["resolve address", "failed to connect", "socket", "EOF", "SSL error", "timed out"]) => {
-                Self::Unreachable { remote, why }
-            }
-            _ if said(&[
-                "status code: 404",
-                "not found",
-                "not a git repository",
-                "appear to be a git",
-                "find repository",
-                "resolve path",
-            ]) =>
-            {
+            _ if said(&["resolve address", "failed to connect", "socket", "EOF", "SSL error", "timed out"]) => Self::Unreachable { remote, why },
+            _ if said(&["status code: 404", "not found", "not a git repository", "appear to be a git", "find repository", "resolve path"]) => {
                 Self::NoRepository { remote, why }
             }
-            _ if said(&["status code: 401", "status code: 403", "ermission denied", "not permitted"])
-                && error.class() != ErrorClass::Os =>
-            {
-                Self::Forbidden { remote, why }
-            }
             ErrorClass::Os | ErrorClass::Filesystem => Self::Cache { path: cache.to_owned(), why },
-            ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Indexer | ErrorClass::Object | ErrorClass::Tree | ErrorClass::Reference => {
-                Self::CacheDamaged { path: cache.to_owned(), why }
-            }
+            _ if said(&["status code: 401", "status code: 403", "ermission denied", "not permitted"]) => Self::Forbidden { remote, why },
             _ => Self::Server { remote, why },
         }
     }
