@@ -1,5 +1,5 @@
 //! Real servers on loopback, and what the tests need to talk to them.
 
-pub mod git;
-pub mod git_http;
-pub mod git_ssh;
+pub(crate) mod git;
+pub(crate) mod git_http;
+pub(crate) mod git_ssh;

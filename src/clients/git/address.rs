@@ -31,7 +31,7 @@ impl Address {
         let transport = match host.split_once(':') {
             None if text.is_empty() => return Err(AddressError::Empty),
             _ if text.contains("://") => Self::url(text)?,
-            Some((host, _)) if host.is_empty() => return Err(AddressError::Unreadable { why: "it names no host".to_owned() }),
+            Some(("", _)) => return Err(AddressError::Unreadable { why: "it names no host".to_owned() }),
             Some(_) => Self::scp(text)?,
             None => Transport::Local(PathBuf::from(text)),
         };
@@ -70,6 +70,14 @@ impl Address {
                 Ok(Transport::Ssh { user: user.map(str::to_owned), host: host.to_owned(), port: 22 })
             }
             _ => Err(AddressError::Unreadable { why: "write it as `ssh://user@host:port/path`".to_owned() }),
+        }
+    }
+
+    /// What libgit2 is given: a path as it is, anything else as it was written.
+    pub(super) fn for_libgit2(&self) -> &str {
+        match &self.transport {
+            Transport::Local(path) => path.to_str().unwrap_or(&self.text),
+            _ => &self.text,
         }
     }
 
