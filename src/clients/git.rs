@@ -28,7 +28,7 @@ pub use self::error::GitError;
 pub use self::objects::Edits;
 use self::objects::Fault;
 pub use self::settings::{Identity, Settings};
-use self::transport::{Pulse, Sent};
+use self::transport::{Ended, Pulse, Sent};
 use crate::model::{RepoPath, Tree};
 
 /// How often a push that the server rejected without a rule, say because another writer held its lock, is sent.
@@ -158,7 +158,7 @@ impl Repository {
                 (Some(now), Sent::Unknown(error)) if now == base => return Err(error),
                 (Some(now), Sent::Accepted) if now == base => {
                     let why = "it accepted a push, and the branch is where it was".to_owned();
-                    return Err(GitError::Server { remote: self.inner.settings.url.clone(), why });
+                    return Err(GitError::Server { remote: self.inner.settings.url.to_string(), why });
                 }
                 (now, _) => return Ok(Pushed::Lost { now }),
             }
@@ -167,8 +167,9 @@ impl Repository {
 
     /// Whether the branch's history holds `commit`, fetching as much of it as is needed to reach it or `base`.
     fn holds(&self, commit: CommitId, base: CommitId) -> Result<bool, GitError> {
-        for depth in [32, 1024, i32::MAX.unsigned_abs()] {
-            let tip = self.fetch_depth(depth.max(self.inner.settings.depth))?;
+        let deeper: &[u32] = if self.inner.settings.depth == 0 { &[0] } else { &[32, 1024, i32::MAX.unsigned_abs()] };
+        for depth in deeper {
+            let tip = self.fetch_depth(*depth)?;
             let within = |ancestor: CommitId| self.inner.read(|repo| Ok(tip == ancestor || repo.graph_descendant_of(tip.0, ancestor.0)?));
             if within(commit)? {
                 return Ok(true);
@@ -183,10 +184,13 @@ impl Repository {
     fn fetch_depth(&self, depth: u32) -> Result<CommitId, GitError> {
         let attempt = || self.converse("fetch", move |inner, pulse| inner.receive(depth, pulse))?;
         match attempt() {
-            // It has been emptied: the second attempt starts from nothing.
+            // It has been emptied: the second attempt starts from nothing, and so does not fail for the same reason.
             Err(GitError::CacheDamaged { why, .. }) => {
                 tracing::warn!(%why, "the Git cache was damaged: fetching anew");
-                attempt()
+                attempt().map_err(|error| match error {
+                    GitError::CacheDamaged { why, .. } => GitError::Server { remote: self.inner.settings.url.to_string(), why },
+                    error => error,
+                })
             }
             outcome => outcome,
         }
@@ -198,10 +202,12 @@ impl Repository {
         job: impl FnOnce(&Inner, &Pulse) -> T + Send + 'static,
     ) -> Result<T, GitError> {
         let (inner, after) = (Arc::clone(&self.inner), self.inner.settings.timeout);
-        transport::bounded(after, move |pulse| job(&inner, pulse)).ok_or_else(|| GitError::Silent {
-            remote: self.inner.settings.url.clone(),
-            doing,
-            after,
+        transport::bounded(after, move |pulse| job(&inner, pulse)).map_err(|ended| {
+            let remote = self.inner.settings.url.to_string();
+            match ended {
+                Ended::Silent => GitError::Silent { remote, doing, after },
+                Ended::Broken => GitError::Server { remote, why: "its answer could not be read".to_owned() },
+            }
         })
     }
 }
@@ -221,10 +227,14 @@ impl Inner {
             Ok(repo) => repo,
             Err(error) => return Sent::Unknown(error),
         };
-        match self.settings.url.transport() {
+        let sent = match self.settings.url.transport() {
             Transport::Local(path) => local::push(&repo, &self.settings.url, path, &self.settings.branch, commit, base)
                 .unwrap_or_else(|e| Sent::Unknown(GitError::network(&self.settings.url, self.cache.path(), &e))),
             _ => transport::push(&self.settings, &repo, self.cache.path(), commit, base, pulse),
+        };
+        match sent {
+            Sent::Unknown(error @ GitError::CacheDamaged { .. }) => Sent::Unknown(self.cache.clear().err().unwrap_or(error)),
+            sent => sent,
         }
     }
 

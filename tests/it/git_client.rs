@@ -1,5 +1,10 @@
 //! The Git client against Git itself: over http, over ssh and in a folder.
 
+mod cache;
+mod content;
+mod refusals;
+mod trust;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +21,7 @@ use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
 use crate::support::git_ssh::{GitSsh, keygen};
 
 /// A way to reach a repository, and what keeps it alive.
+#[derive(Debug)]
 enum Via {
     Http(GitHttp),
     Ssh(GitSsh),
@@ -112,16 +118,16 @@ fn a_commit_makes_the_round_trip() {
         assert_eq!(repository.fetch().unwrap(), ours);
 
         upstream.check();
-        let bare = upstream.bare();
-        assert_eq!(git(&bare, &["show", &format!("main:{file}")]), "a: 1\r");
-        let told = git(&bare, &["log", "-1", "--format=%an|%ae|%cn|%at|%B", "main"]);
+        let upstream_git = upstream.bare();
+        assert_eq!(git(&upstream_git, &["show", &format!("main:{file}")]), "a: 1\r");
+        let told = git(&upstream_git, &["log", "-1", "--format=%an|%ae|%cn|%at|%B", "main"]);
         assert_eq!(told, "Prescale|prescale@example.com|Prescale|1772366400|Raise the floor\n\nWhy: noon");
-        assert_eq!(git(&bare, &["rev-parse", "main^"]), base.to_string());
-        let changed = git(&bare, &["-c", "core.quotePath=false", "diff", "--name-only", "main^", "main"]);
+        assert_eq!(git(&upstream_git, &["rev-parse", "main^"]), base.to_string());
+        let changed = git(&upstream_git, &["-c", "core.quotePath=false", "diff", "--name-only", "main^", "main"]);
         assert_eq!(changed, format!("new/b.yaml\n{file}"));
         let diff = repository.diff(base, ours).unwrap();
         assert!(diff.contains("+++ b/new/b.yaml\n") && diff.contains("\n+a: 1\r\n"), "{diff}");
-        assert_eq!(diff.contains("README"), false);
+        assert!(!diff.contains("README"));
 
         // A cache that was used before is used again, and a new one comes to the same commit.
         drop(repository);
@@ -158,5 +164,74 @@ fn two_writers_lose_nothing() {
         assert_eq!(log.iter().collect::<BTreeSet<_>>().len(), log.len(), "{log:?}");
         upstream.check();
     }
-    println!("{} tries for 60 updates", tries.into_inner());
+}
+
+#[test]
+fn a_race_after_the_negotiation_is_lost_and_loses_nothing() {
+    let upstream = Upstream::new();
+    // The hook runs once everything has been sent and compared; then someone else is quicker.
+    let race = "[ -e raced ] && exit 0; touch raced
+        unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+        export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
+        theirs=$(echo Theirs | git commit-tree main^{tree} -p main) && git update-ref refs/heads/main $theirs";
+    for via in Via::all(&upstream) {
+        let settings = via.settings(&upstream);
+        let (repository, _cache) = open(&settings);
+        let base = repository.fetch().unwrap();
+        let ours = commit(&repository, base, &writes(&[("ours.yaml", &settings.url.to_string())]), "Ours").unwrap();
+        let theirs: Option<CommitId> = if matches!(via, Via::File) {
+            Some(upstream.commit_by_someone_else("theirs.yaml").parse().unwrap())
+        } else {
+            let _ = std::fs::remove_file(upstream.bare().join("raced"));
+            upstream.hook("pre-receive", race);
+            None
+        };
+        let Pushed::Lost { now: Some(now) } = repository.push(ours, base).unwrap() else { panic!("{via:?} won") };
+        upstream.unhook("pre-receive");
+        assert_eq!(now.to_string(), upstream.tip());
+        assert!(theirs.is_none_or(|theirs| theirs == now));
+        assert_eq!(git(&upstream.bare(), &["rev-parse", "main^"]), base.to_string(), "theirs is on the base, and ours is not there");
+        let rebuilt = commit(&repository, now, &writes(&[("ours.yaml", &settings.url.to_string())]), "Ours").unwrap();
+        assert_eq!(repository.push(rebuilt, now).unwrap(), Pushed::Done);
+        assert_eq!(git(&upstream.bare(), &["rev-parse", "main^"]), now.to_string());
+    }
+    upstream.check();
+}
+
+#[test]
+fn the_branch_is_read_back_whatever_the_server_said() {
+    let upstream = Upstream::new();
+    let server = GitHttp::start(upstream.root());
+    let (repository, _cache) = open(&http_settings(&server));
+    let mut base = repository.fetch().unwrap();
+    let post = "/config.git/git-receive-pack";
+
+    // It did its work, and the connection broke before it could say so.
+    server.fault(post, Fault::DropAfter);
+    let ours = commit(&repository, base, &writes(&[("a.yaml", "1")]), "A").unwrap();
+    assert_eq!(repository.push(ours, base).unwrap(), Pushed::Done);
+    base = ours;
+
+    // The same, and someone else went on from there before we looked.
+    server.fault(post, Fault::DropAfter);
+    let upstream_git = upstream.bare();
+    let after_us = move || (0..40).for_each(|n| drop(commit_by_someone_else(&upstream_git, &format!("theirs-{n}.yaml"))));
+    server.fault_after(post, "service=git-upload-pack", Fault::First(Box::new(after_us)));
+    let ours = commit(&repository, base, &writes(&[("a.yaml", "2")]), "A again").unwrap();
+    assert_eq!(repository.push(ours, base).unwrap(), Pushed::Done);
+    base = repository.fetch().unwrap();
+    assert_eq!(base.to_string(), upstream.tip());
+
+    // It broke before anything was done.
+    server.fault(post, Fault::DropBefore);
+    let ours = commit(&repository, base, &writes(&[("a.yaml", "3")]), "A once more").unwrap();
+    let error = repository.push(ours, base).unwrap_err();
+    assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
+    assert_eq!(upstream.tip(), base.to_string());
+    assert_eq!(repository.push(ours, base).unwrap(), Pushed::Done);
+
+    // The branch is gone.
+    git(&upstream.bare(), &["update-ref", "-d", "refs/heads/main"]);
+    let next = commit(&repository, ours, &writes(&[("a.yaml", "4")]), "A no more").unwrap();
+    assert_eq!(repository.push(next, ours).unwrap(), Pushed::Lost { now: None });
 }

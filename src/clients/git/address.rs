@@ -27,14 +27,13 @@ pub(super) enum Transport {
 impl Address {
     /// Reads an address; the error never repeats what was given, since that may hold a password.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let transport = if text.contains("://") {
-            Self::url(text)?
-        } else if let Some((host, path)) = text.split_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/')) {
-            Self::scp(host, path)?
-        } else if text.is_empty() {
-            return Err(AddressError::Empty);
-        } else {
-            Transport::Local(PathBuf::from(text))
+        let host = text.split('/').next().unwrap_or_default();
+        let transport = match host.split_once(':') {
+            None if text.is_empty() => return Err(AddressError::Empty),
+            _ if text.contains("://") => Self::url(text)?,
+            Some(("", _)) => return Err(AddressError::Unreadable { why: "it names no host".to_owned() }),
+            Some(_) => Self::scp(text)?,
+            None => Transport::Local(PathBuf::from(text)),
         };
         Ok(Self { text: text.to_owned(), transport })
     }
@@ -62,16 +61,24 @@ impl Address {
         }
     }
 
-    fn scp(host: &str, path: &str) -> Result<Transport, AddressError> {
-        if host.starts_with('[') || path.is_empty() {
-            return Err(AddressError::Unreadable { why: "write it as `ssh://user@host:port/path`".to_owned() });
+    /// `user@host:path`, the short form for ssh.
+    fn scp(text: &str) -> Result<Transport, AddressError> {
+        let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
+        match rest.split_once(':') {
+            _ if user.is_some_and(|user| user.contains(':')) => Err(AddressError::Password),
+            Some((host, path)) if !host.is_empty() && !host.starts_with('[') && !path.is_empty() => {
+                Ok(Transport::Ssh { user: user.map(str::to_owned), host: host.to_owned(), port: 22 })
+            }
+            _ => Err(AddressError::Unreadable { why: "write it as `ssh://user@host:port/path`".to_owned() }),
         }
-        let (user, host) = match host.split_once('@') {
-            Some((user, _)) if user.contains(':') => return Err(AddressError::Password),
-            Some((user, host)) => (Some(user.to_owned()), host),
-            None => (None, host),
-        };
-        Ok(Transport::Ssh { user, host: host.to_owned(), port: 22 })
+    }
+
+    /// What libgit2 is given: a path as it is, anything else as it was written.
+    pub(super) fn for_libgit2(&self) -> &str {
+        match &self.transport {
+            Transport::Local(path) => path.to_str().unwrap_or(&self.text),
+            _ => &self.text,
+        }
     }
 
     pub(super) fn transport(&self) -> &Transport {

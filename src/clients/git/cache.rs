@@ -25,20 +25,17 @@ impl Cache {
     /// Takes the part of `root` that belongs to this repository, branch and depth, and clears away what a killed run left.
     pub(super) fn open(root: &Path, settings: &Settings) -> Result<Self, GitError> {
         let key = Sha256::digest(format!("{}\n{}\n{}", settings.url, settings.branch, settings.depth));
-        let folder = root.join(key.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
-        let unusable = {
-            let path = folder.clone();
-            move |e: io::Error| GitError::Cache { path: path.clone(), why: e.to_string() }
-        };
-        fs::create_dir_all(&folder).map_err(&unusable)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(&unusable)?;
+        let folder = root.join(&format!("{key:x}")[..16]);
+        let unusable = |e: io::Error| GitError::Cache { path: folder.clone(), why: e.to_string() };
+        fs::create_dir_all(&folder).map_err(unusable)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(GitError::CacheBusy { path: folder }),
             Err(TryLockError::Error(e)) => return Err(unusable(e)),
         }
         let cache = Self { folder, _lock: lock };
-        if !cache.sweep().map_err(&unusable)? || cache.repository().is_err() {
+        if !cache.sweep().unwrap_or(false) || cache.repository().is_err() {
             cache.clear()?;
         }
         Ok(cache)
@@ -144,9 +141,9 @@ mod tests {
             let path = cache.bare().join(ruin);
             drop(cache);
             if path.is_dir() {
-                fs::remove_dir_all(&path).unwrap()
+                fs::remove_dir_all(&path).unwrap();
             } else {
-                fs::write(&path, "[ruin\0").unwrap()
+                fs::write(&path, "[ruin\0").unwrap();
             }
             Cache::open(root.path(), &settings()).unwrap().repository().unwrap().blob(b"x").unwrap();
         }

@@ -17,7 +17,7 @@ pub enum GitError {
     #[error("cannot reach {remote}: {why}; check the host name and the port in the address, the network and the proxy")]
     Unreachable {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// What the network said.
         why: String,
     },
@@ -25,7 +25,7 @@ pub enum GitError {
     #[error("{remote} was silent for {} while we wanted to {doing}: check the server, or raise `timeout`", humantime::format_duration(*.after))]
     Silent {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// `fetch` or `push`.
         doing: &'static str,
         /// How long it was waited for.
@@ -35,7 +35,7 @@ pub enum GitError {
     #[error("the certificate of {remote} is not trusted: {why}; set `caFile` to the certificates that issued it")]
     Certificate {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// What is wrong with it.
         why: String,
     },
@@ -55,7 +55,7 @@ pub enum GitError {
     #[error("{remote} did not accept who we are: {why}")]
     Authentication {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// What was tried, and what to do.
         why: String,
     },
@@ -63,7 +63,7 @@ pub enum GitError {
     #[error("{remote} does not let us do this: {why}; give this user or token access to the repository")]
     Forbidden {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// What the server said.
         why: String,
     },
@@ -71,7 +71,7 @@ pub enum GitError {
     #[error("there is no repository at {remote}: {why}; check the address, and that this user may see it")]
     NoRepository {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// What the server said.
         why: String,
     },
@@ -79,7 +79,7 @@ pub enum GitError {
     #[error("{remote} is empty: push a first commit to `{branch}`")]
     Empty {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// The branch that was looked for.
         branch: String,
     },
@@ -87,7 +87,7 @@ pub enum GitError {
     #[error("{remote} has no branch `{branch}`; it has {}", listed(.branches))]
     NoBranch {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// The branch that was looked for.
         branch: String,
         /// Those that exist, in order.
@@ -97,7 +97,7 @@ pub enum GitError {
     #[error("{remote} answered unexpectedly: {why}; try again, and look into the server's log")]
     Server {
         /// The repository.
-        remote: Address,
+        remote: String,
         /// What was answered.
         why: String,
     },
@@ -174,15 +174,18 @@ fn listed(branches: &[String]) -> String {
 impl GitError {
     /// What an error of a fetch or push means.
     pub(super) fn network(remote: &Address, cache: &std::path::Path, error: &git2::Error) -> Self {
-        let (remote, why) = (remote.clone(), error.message().to_owned());
-        let said = |words: &[&str]| words.iter().any(|word| why.contains(word));
+        let (remote, why) = (remote.to_string(), error.message().to_owned());
+        // libgit2 has no finer codes; the words only choose the advice that is given.
+        let said = |words: &[&str]| words.iter().any(|word| why.to_ascii_lowercase().contains(word));
         match error.class() {
-            _ if error.code() == ErrorCode::Certificate || error.class() == ErrorClass::Ssl => Self::Certificate { remote, why },
-            _ if error.code() == ErrorCode::Auth || said(&["replays", "authenticat"]) => {
-                Self::Authentication { remote, why: format!("{why}; check the configured user and key or password") }
+            ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Indexer | ErrorClass::Object | ErrorClass::Tree | ErrorClass::Reference => {
+                Self::CacheDamaged { path: cache.to_owned(), why }
             }
+            _ if error.code() == ErrorCode::Certificate || error.class() == ErrorClass::Ssl => Self::Certificate { remote, why },
+            _ if error.code() == ErrorCode::Auth || said(&["replays", "authenticat"]) => Self::Authentication { remote, why },
+            ErrorClass::Config => Self::Settings { why: format!("Git's own configuration cannot be read: {why}; correct the file") },
             _ if error.code() == ErrorCode::Owner => Self::NoRepository { remote, why: format!("{why}, so it is not opened") },
-            _ if said(&["resolve address", "failed to connect", "socket", "EOF", "SSL error", "timed out"]) => {
+            _ if said(&["resolve address", "failed to connect", "socket", "eof", "ssl error", "timed out"]) => {
                 Self::Unreachable { remote, why }
             }
             _ if said(&[
@@ -196,14 +199,9 @@ impl GitError {
             {
                 Self::NoRepository { remote, why }
             }
-            _ if said(&["status code: 401", "status code: 403", "ermission denied", "not permitted"])
-                && error.class() != ErrorClass::Os =>
-            {
-                Self::Forbidden { remote, why }
-            }
             ErrorClass::Os | ErrorClass::Filesystem => Self::Cache { path: cache.to_owned(), why },
-            ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Indexer | ErrorClass::Object | ErrorClass::Tree | ErrorClass::Reference => {
-                Self::CacheDamaged { path: cache.to_owned(), why }
+            _ if said(&["status code: 401", "status code: 403", "denied", "not permitted", "not allowed", "read only", "read-only"]) => {
+                Self::Forbidden { remote, why }
             }
             _ => Self::Server { remote, why },
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
 
-use git2::{ErrorCode, Repository, RepositoryOpenFlags};
+use git2::{ErrorClass, ErrorCode, Repository, RepositoryOpenFlags};
 
 use super::transport::Sent;
 use super::{Address, CommitId, GitError};
@@ -30,17 +30,22 @@ pub(super) fn push(
     if let Some(why) = refusal(&there, &name)? {
         return Ok(Sent::Rejected { why, hook: true });
     }
-    copy_objects(cache, &there, commit, base)?;
+    match copy_objects(cache, &there, commit, base) {
+        Err(e) if matches!(e.class(), ErrorClass::Os | ErrorClass::Filesystem) => {
+            return Ok(Sent::Rejected { why: format!("{} cannot be written: {}", path.display(), e.message()), hook: true });
+        }
+        copied => copied?,
+    }
     for _ in 0..LOCK_TRIES {
         match there.reference_matching(&name, commit.0, true, base.0, "push: prescale") {
             Ok(_) => return Ok(Sent::Accepted),
             Err(e) if e.code() == ErrorCode::Modified || e.code() == ErrorCode::NotFound => return Ok(Sent::Moved),
             Err(e) if e.code() == ErrorCode::Locked => thread::sleep(LOCK_PAUSE),
-            Err(e) => return Ok(Sent::Rejected { why: e.message().to_owned(), hook: true }),
+            Err(e) => return Ok(Sent::Rejected { why: format!("{} cannot be written: {}", path.display(), e.message()), hook: true }),
         }
     }
     let why = format!("`{name}` is locked: if no other writer is at work, remove {name}.lock in the repository");
-    Ok(Sent::Unknown(GitError::Server { remote: remote.clone(), why }))
+    Ok(Sent::Unknown(GitError::Server { remote: remote.to_string(), why }))
 }
 
 fn refusal(there: &Repository, name: &str) -> Result<Option<String>, git2::Error> {
@@ -80,7 +85,7 @@ fn copy_objects(from: &Repository, to: &Repository, commit: CommitId, base: Comm
     packer.write_buf(&mut pack)?;
     let odb = to.odb()?;
     let mut writer = odb.packwriter()?;
-    writer.write_all(&pack).map_err(|e| git2::Error::new(ErrorCode::GenericError, git2::ErrorClass::Os, e.to_string()))?;
+    writer.write_all(&pack).map_err(|e| git2::Error::new(ErrorCode::GenericError, ErrorClass::Os, e.to_string()))?;
     writer.commit()?;
     Ok(())
 }

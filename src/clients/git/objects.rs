@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use git2::build::TreeUpdateBuilder;
-use git2::{DiffFormat, FileMode as GitMode, ObjectType, Oid, Repository, Signature, Time};
+use git2::{DiffFormat, ErrorClass, FileMode as GitMode, ObjectType, Oid, Repository, Signature, Time};
 
 use super::{CommitId, GitError, Identity};
 use crate::model::{Entry, FileMode, RepoPath, Tree};
@@ -144,12 +144,20 @@ pub(super) fn commit(
             None => {}
         }
     }
-    let tree = builder.create_updated(repo, &before)?;
+    let tree = builder.create_updated(repo, &before).map_err(|e| match e.class() {
+        ErrorClass::Tree | ErrorClass::Invalid => {
+            GitError::Path { path: RepoPath::root(), why: format!("the edits make no tree: {}", e.message()) }.into()
+        }
+        _ => Fault::from(e),
+    })?;
     if tree == before.id() {
         return Ok(None);
     }
     let author = Signature::new(&author.name, &author.email, &Time::new(at.timestamp(), 0))
         .map_err(|e| GitError::Author { author: author.to_string(), why: e.message().to_owned() })?;
+    if message.contains('\0') {
+        return Err(GitError::Settings { why: "a commit message cannot hold a NUL byte: take it out".to_owned() }.into());
+    }
     Ok(Some(CommitId(repo.commit(None, &author, &author, message, &repo.find_tree(tree)?, &[&parent])?)))
 }
 

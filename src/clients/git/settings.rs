@@ -37,14 +37,16 @@ pub struct Settings {
     /// A file that holds the passphrase of the private key. Default: the key has none.
     #[serde(default)]
     pub ssh_key_passphrase_file: Option<PathBuf>,
-    /// The host keys that are trusted for ssh, in OpenSSH's format. Default: `~/.ssh/known_hosts`. The check cannot be switched off.
+    /// The host keys that are trusted for ssh, in OpenSSH's format. List all kinds of keys that the host has, as `ssh-keyscan`
+    /// does: which one it shows is settled while connecting. Default: `~/.ssh/known_hosts`. The check cannot be switched off.
     #[serde(default)]
     pub known_hosts_file: Option<PathBuf>,
     /// Certificates (PEM) that are trusted for https, instead of the system's. It must hold the issuer of the server's certificate:
     /// where that is an intermediate one, the intermediate too. Default: the system's, or those of `SSL_CERT_FILE`.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// The proxy for http(s), as a URL; empty for none. Default: what Git's configuration and `HTTPS_PROXY` say.
+    /// The proxy for https, as a URL; empty for none. Plain http and ssh go without. Default: what Git's configuration and
+    /// `HTTPS_PROXY` say.
     #[serde(default)]
     pub proxy: Option<Secret>,
     /// Commits of history to fetch over http and ssh; 0 for all. Default: 1. More is fetched where a push needs it.

@@ -1,6 +1,7 @@
 //! The two conversations with a server: fetch and push.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -39,22 +40,31 @@ impl Pulse {
     }
 }
 
+/// Why a conversation has no outcome.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing was heard for too long.
+    Silent,
+    /// libgit2's bindings panicked, as they do on what is not UTF-8.
+    Broken,
+}
+
 /// Runs a conversation on a thread of its own and gives it up after a silence of `limit`.
 ///
 /// libgit2 has no other safe way to bound a server that hangs. The thread is left behind, and with it the lock on the cache.
-pub(super) fn bounded<T: Send + 'static>(limit: Duration, job: impl FnOnce(&Pulse) -> T + Send + 'static) -> Option<T> {
+pub(super) fn bounded<T: Send + 'static>(limit: Duration, job: impl FnOnce(&Pulse) -> T + Send + 'static) -> Result<T, Ended> {
     let (pulse, (done, outcome)) = (Pulse::default(), mpsc::channel());
     let heard = pulse.clone();
     thread::spawn(move || done.send(job(&heard)));
     let mut last = 0;
     loop {
         match outcome.recv_timeout(limit) {
-            Ok(outcome) => return Some(outcome),
-            Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(outcome) => return Ok(outcome),
+            Err(RecvTimeoutError::Disconnected) => return Err(Ended::Broken),
             Err(RecvTimeoutError::Timeout) => {
                 let now = pulse.0.load(Ordering::Relaxed);
                 if now == last {
-                    return None;
+                    return Err(Ended::Silent);
                 }
                 last = now;
             }
@@ -63,13 +73,7 @@ pub(super) fn bounded<T: Send + 'static>(limit: Duration, job: impl FnOnce(&Puls
 }
 
 /// Fetches `depth` commits of the branch (0: all) and returns its tip.
-pub(super) fn fetch(
-    settings: &Settings,
-    repo: &Repository,
-    cache: &std::path::Path,
-    depth: u32,
-    pulse: &Pulse,
-) -> Result<CommitId, GitError> {
+pub(super) fn fetch(settings: &Settings, repo: &Repository, cache: &Path, depth: u32, pulse: &Pulse) -> Result<CommitId, GitError> {
     let remote = &settings.url;
     let notes = Notes::default();
     let failed = |e: git2::Error| notes.explain(GitError::network(remote, cache, &e));
@@ -78,10 +82,16 @@ pub(super) fn fetch(
     options.remote_callbacks(callbacks(settings, &notes, pulse));
     options.proxy_options(proxy(settings)).follow_redirects(RemoteRedirect::None);
     options.download_tags(AutotagOption::None).update_fetchhead(false);
-    if !matches!(remote.transport(), Transport::Local(_)) {
-        options.depth(i32::try_from(depth).unwrap_or(i32::MAX));
+    match remote.transport() {
+        Transport::Local(path) if !path.is_dir() => {
+            return Err(GitError::NoRepository { remote: remote.to_string(), why: "there is no such folder".to_owned() });
+        }
+        Transport::Local(_) => {}
+        _ => {
+            options.depth(i32::try_from(depth).unwrap_or(i32::MAX));
+        }
     }
-    let mut connection = repo.remote_anonymous(remote.as_str()).map_err(failed)?;
+    let mut connection = repo.remote_anonymous(remote.for_libgit2()).map_err(failed)?;
     connection.download(&[format!("+{wanted}:{TRACKED}")], Some(&mut options)).map_err(failed)?;
     let heads = connection.list().map_err(failed)?;
     if let Some(head) = heads.iter().find(|head| head.name() == wanted) {
@@ -91,19 +101,12 @@ pub(super) fn fetch(
     }
     let mut branches: Vec<String> = heads.iter().filter_map(|head| head.name().strip_prefix("refs/heads/")).map(str::to_owned).collect();
     branches.sort();
-    let (remote, branch) = (remote.clone(), settings.branch.clone());
+    let (remote, branch) = (remote.to_string(), settings.branch.clone());
     Err(if branches.is_empty() { GitError::Empty { remote, branch } } else { GitError::NoBranch { remote, branch, branches } })
 }
 
 /// Asks the server to move the branch from `base` to `commit`. The server compares `base` itself when it takes its lock.
-pub(super) fn push(
-    settings: &Settings,
-    repo: &Repository,
-    cache: &std::path::Path,
-    commit: CommitId,
-    base: CommitId,
-    pulse: &Pulse,
-) -> Sent {
+pub(super) fn push(settings: &Settings, repo: &Repository, cache: &Path, commit: CommitId, base: CommitId, pulse: &Pulse) -> Sent {
     let remote = &settings.url;
     let notes = Notes::default();
     let mut callbacks = callbacks(settings, &notes, pulse);
@@ -122,7 +125,7 @@ pub(super) fn push(
     let mut options = PushOptions::new();
     options.remote_callbacks(callbacks).proxy_options(proxy(settings)).follow_redirects(RemoteRedirect::None);
     let sent = repo
-        .remote_anonymous(remote.as_str())
+        .remote_anonymous(remote.for_libgit2())
         .and_then(|mut connection| connection.push(&[format!("{commit}:refs/heads/{}", settings.branch)], Some(&mut options)));
     drop(options);
     let said = notes.said();
@@ -136,7 +139,7 @@ pub(super) fn push(
             Sent::Rejected { hook: true, why: ["the server could not store the commit".to_owned(), said].join("\n").trim().to_owned() }
         }
         Err(e) => match notes.explain(GitError::network(remote, cache, &e)) {
-            GitError::Forbidden { why, .. } => Sent::Rejected { why, hook: true },
+            GitError::Forbidden { why, .. } => Sent::Rejected { why: format!("{why}: this user or token may not push there"), hook: true },
             error => Sent::Unknown(error),
         },
     }
@@ -149,6 +152,7 @@ struct Notes(RefCell<Noted>);
 #[derive(Default)]
 struct Noted {
     asked: u32,
+    key: Option<PathBuf>,
     stopped: Option<GitError>,
     moved: bool,
     refused: Option<String>,
@@ -165,7 +169,15 @@ impl Notes {
 
     /// Our own reason where there is one, else what libgit2 reported.
     fn explain(&self, reported: GitError) -> GitError {
-        self.0.borrow_mut().stopped.take().unwrap_or(reported)
+        let mut noted = self.0.borrow_mut();
+        match (noted.stopped.take(), reported, &noted.key) {
+            (Some(why), ..) => why,
+            (None, GitError::Authentication { remote, why }, Some(key)) => {
+                let todo = "it must be a private key; where it has a passphrase, set `sshKeyPassphraseFile`";
+                GitError::Authentication { remote, why: format!("the key {} cannot be used ({why}): {todo}", key.display()) }
+            }
+            (None, reported, _) => reported,
+        }
     }
 
     /// What the server told people, without its progress lines.
@@ -215,7 +227,7 @@ fn credentials(settings: &Settings, user: Option<&str>, allowed: CredentialType,
         Transport::Ssh { user: known, .. } => user.or(known.as_deref()).unwrap_or("git"),
         _ => settings.username.as_deref().unwrap_or("x-access-token"),
     };
-    let stranger = |why: String| GitError::Authentication { remote: settings.url.clone(), why };
+    let stranger = |why: String| GitError::Authentication { remote: settings.url.to_string(), why };
     let unusable = |e: git2::Error| stranger(e.message().to_owned());
     if allowed.contains(CredentialType::USERNAME) {
         return Cred::username(user).map_err(unusable);
@@ -242,6 +254,7 @@ fn credentials(settings: &Settings, user: Option<&str>, allowed: CredentialType,
         }
         let passphrase = settings.ssh_key_passphrase_file.as_deref().map(read_secret).transpose()?;
         let key = trust::private_key(file)?;
+        notes.0.borrow_mut().key = Some(file.clone());
         return Cred::ssh_key_from_memory(user, None, &key, passphrase.as_ref().map(Secret::expose)).map_err(unusable);
     }
     Err(stranger("it asks for something that is neither a password nor a key".to_owned()))
@@ -256,7 +269,7 @@ fn password(settings: &Settings) -> Result<Option<Secret>, GitError> {
     }
 }
 
-fn read_secret(file: &std::path::Path) -> Result<Secret, GitError> {
+fn read_secret(file: &Path) -> Result<Secret, GitError> {
     Secret::read(file).map_err(|e| GitError::Settings { why: e.to_string() })
 }
 
@@ -281,16 +294,16 @@ mod tests {
     #[test]
     fn silence_is_bounded_and_progress_is_not() {
         let tick = Duration::from_millis(60);
-        assert_eq!(bounded(tick, |_| 7), Some(7));
-        assert_eq!(bounded(tick, move |_| thread::sleep(tick * 5)), None);
+        assert_eq!(bounded(tick, |_| 7), Ok(7));
+        assert_eq!(bounded(tick, move |_| thread::sleep(tick * 5)), Err(Ended::Silent));
         let busy = move |pulse: &Pulse| {
             for _ in 0..10 {
                 pulse.beat();
                 thread::sleep(tick / 3);
             }
         };
-        assert_eq!(bounded(tick, busy), Some(()));
-        assert_eq!(bounded(tick, |_| -> u8 { panic!("a bug of the library is not ours") }), None);
+        assert_eq!(bounded(tick, busy), Ok(()));
+        assert_eq!(bounded(tick, |_| -> u8 { panic!("not UTF-8") }), Err(Ended::Broken));
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(super) fn certificate(file: &Path, remote: &Address, host: &str, shown: &[u8
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|_| unusable("it holds no certificate in PEM".to_owned()))?;
-    let distrusted = |why: String| GitError::Certificate { remote: remote.clone(), why: format!("{why} ({})", file.display()) };
+    let distrusted = |why: String| GitError::Certificate { remote: remote.to_string(), why: format!("{why} ({})", file.display()) };
     let name = ServerName::try_from(host).map_err(|e| distrusted(e.to_string()))?;
     verifier
         .verify_server_cert(&CertificateDer::from(shown), &[], &name, &[], UnixTime::now())

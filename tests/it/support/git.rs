@@ -6,13 +6,13 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Runs git in a folder, apart from any configuration of the machine, and returns what it printed.
-pub fn git(folder: &Path, args: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
     let output = git_command(folder).args(args).output().expect("git must be installed");
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end_matches('\n').to_owned()
 }
 
-pub fn git_command(folder: &Path) -> Command {
+pub(crate) fn git_command(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     for who in ["AUTHOR", "COMMITTER"] {
@@ -23,20 +23,20 @@ pub fn git_command(folder: &Path) -> Command {
 }
 
 /// A bare repository `config.git` in a folder that a server can serve, with a few commits on `main`.
-pub struct Upstream {
+pub(crate) struct Upstream {
     root: TempDir,
 }
 
 impl Upstream {
     /// Three commits; the last tree holds a bit of everything that Git can hold.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let upstream = Self::empty();
         let work = upstream.work();
         for (commit, file) in ["README.md", "base/deployment.yaml", "overlays/prod/kustomization.yaml"].into_iter().enumerate() {
             std::fs::create_dir_all(work.join(file).parent().unwrap()).unwrap();
             std::fs::write(work.join(file), format!("file: {commit}\n")).unwrap();
             if commit == 2 {
-                upstream.add_oddities(&work);
+                add_oddities(&work);
             }
             git(&work, &["add", "-A"]);
             if commit == 2 {
@@ -50,61 +50,46 @@ impl Upstream {
     }
 
     /// Without a commit.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let upstream = Self { root: tempfile::tempdir().unwrap() };
         git(upstream.root.path(), &["init", "-q", "--bare", "-b", "main", "config.git"]);
         upstream
     }
 
-    #[cfg(unix)]
-    fn add_oddities(&self, work: &Path) {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        let script = work.join("base/run.yaml");
-        std::fs::write(&script, "#!/bin/sh\n").unwrap();
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-        symlink("/etc/passwd", work.join("base/link.yaml")).unwrap();
-        symlink("../..", work.join("base/up")).unwrap();
-        std::fs::create_dir_all(work.join("Überlagerung mit Leerzeichen/数")).unwrap();
-        std::fs::write(work.join("Überlagerung mit Leerzeichen/数/größe 1.yaml"), "ä: 1\r\n").unwrap();
-        std::fs::write(work.join("base/big.yaml"), vec![b'#'; 1 << 20]).unwrap();
-        std::fs::write(work.join("base/blob.bin"), [0, 159, 146, 150]).unwrap();
-    }
-
     /// The folder to serve.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
     /// The bare repository.
-    pub fn bare(&self) -> PathBuf {
+    pub(crate) fn bare(&self) -> PathBuf {
         self.root.path().join("config.git")
     }
 
     /// A fresh clone with a work tree.
-    pub fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         let work = tempfile::tempdir_in(self.root()).unwrap().keep();
         git(&work, &["clone", "-q", "../config.git", "."]);
         work
     }
 
     /// Someone else's commit on `main`, which adds the file `name`.
-    pub fn commit_by_someone_else(&self, name: &str) -> String {
+    pub(crate) fn commit_by_someone_else(&self, name: &str) -> String {
         commit_by_someone_else(&self.bare(), name)
     }
 
     /// The tip of `main`.
-    pub fn tip(&self) -> String {
+    pub(crate) fn tip(&self) -> String {
         git(&self.bare(), &["rev-parse", "main"])
     }
 
     /// The subjects on `main`, newest first.
-    pub fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         git(&self.bare(), &["log", "--format=%s", "main"]).lines().map(str::to_owned).collect()
     }
 
     /// Installs a hook.
-    #[cfg(unix)]
-    pub fn hook(&self, name: &str, script: &str) {
+    pub(crate) fn hook(&self, name: &str, script: &str) {
         use std::os::unix::fs::PermissionsExt;
         let path = self.bare().join("hooks").join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -112,8 +97,13 @@ impl Upstream {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Removes a hook.
+    pub(crate) fn unhook(&self, name: &str) {
+        let _ = std::fs::remove_file(self.bare().join("hooks").join(name));
+    }
+
     /// Git's own verdict on every object and reference.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let output = git_command(&self.bare()).args(["fsck", "--full", "--strict"]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("error"), "{said}");
@@ -121,8 +111,8 @@ impl Upstream {
 }
 
 /// As [`Upstream::commit_by_someone_else`], on a bare repository by its path.
-pub fn commit_by_someone_else(bare: &Path, name: &str) -> String {
-    let base = git(bare, &["rev-parse", "main"]);
+pub(crate) fn commit_by_someone_else(bare: &Path, name: &str) -> String {
+    let parent = git(bare, &["rev-parse", "main"]);
     let blob = git(bare, &["hash-object", "-w", "HEAD"]);
     let index = tempfile::tempdir().unwrap();
     let with_index = |args: &[&str]| {
@@ -133,7 +123,21 @@ pub fn commit_by_someone_else(bare: &Path, name: &str) -> String {
     with_index(&["read-tree", "main"]);
     with_index(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{name}")]);
     let tree = with_index(&["write-tree"]);
-    let commit = git(bare, &["commit-tree", &tree, "-p", &base, "-m", &format!("Add {name}")]);
-    git(bare, &["update-ref", "refs/heads/main", &commit, &base]);
+    let commit = git(bare, &["commit-tree", &tree, "-p", &parent, "-m", &format!("Add {name}")]);
+    git(bare, &["update-ref", "refs/heads/main", &commit, &parent]);
     commit
+}
+
+/// Modes, links, odd names, a large file and one that is not text.
+fn add_oddities(work: &Path) {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let script = work.join("base/run.yaml");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("/etc/passwd", work.join("base/link.yaml")).unwrap();
+    symlink("../..", work.join("base/up")).unwrap();
+    std::fs::create_dir_all(work.join("Überlagerung mit Leerzeichen/数")).unwrap();
+    std::fs::write(work.join("Überlagerung mit Leerzeichen/数/größe 1.yaml"), "ä: 1\r\n").unwrap();
+    std::fs::write(work.join("base/big.yaml"), vec![b'#'; 1 << 20]).unwrap();
+    std::fs::write(work.join("base/blob.bin"), [0, 159, 146, 150]).unwrap();
 }

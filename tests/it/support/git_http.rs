@@ -20,12 +20,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// The only user.
-pub const USER: &str = "bot";
+pub(crate) const USER: &str = "bot";
 /// The user's password.
-pub const PASSWORD: &str = "canary-7f3a91";
+pub(crate) const PASSWORD: &str = "canary-7f3a91";
 
 /// What goes wrong, for requests whose path or query holds the text.
-pub enum Fault {
+pub(crate) enum Fault {
     /// This status, and nothing is done.
     Status(u16),
     /// The connection is closed before anything is done.
@@ -42,13 +42,13 @@ pub enum Fault {
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-pub struct Logged {
-    pub path: String,
-    pub authorization: Option<String>,
+pub(crate) struct Logged {
+    pub(crate) request: String,
+    pub(crate) authorization: Option<String>,
 }
 
 /// A running server. It stops when it is dropped.
-pub struct GitHttp {
+pub(crate) struct GitHttp {
     shared: Arc<Shared>,
     address: SocketAddr,
     scheme: &'static str,
@@ -59,16 +59,17 @@ struct Shared {
     root: PathBuf,
     log: Mutex<Vec<Logged>>,
     faults: Mutex<Vec<(&'static str, Fault)>>,
+    waiting: Mutex<Vec<(&'static str, &'static str, Fault)>>,
 }
 
 impl GitHttp {
     /// Serves the repositories under `root`.
-    pub fn start(root: &Path) -> Self {
+    pub(crate) fn start(root: &Path) -> Self {
         Self::serve(root, None)
     }
 
     /// The same over TLS, with a certificate (and key) in PEM.
-    pub fn start_tls(root: &Path, certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Self {
+    pub(crate) fn start_tls(root: &Path, certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Self {
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -80,7 +81,7 @@ impl GitHttp {
     }
 
     fn serve(root: &Path, tls: Option<TlsAcceptor>) -> Self {
-        let shared = Arc::new(Shared { root: root.to_owned(), log: Mutex::default(), faults: Mutex::default() });
+        let shared = Arc::new(Shared { root: root.to_owned(), log: Mutex::default(), faults: Mutex::default(), waiting: Mutex::default() });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -96,34 +97,49 @@ impl GitHttp {
     }
 
     /// The address of `config.git`.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}/config.git", self.base())
     }
 
     /// Scheme, host and port.
-    pub fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("{}://localhost:{}", self.scheme, self.address.port())
     }
 
     /// From now on, the first request that fits goes wrong; each fault is used once, but a status, a hang and a redirect stay.
-    pub fn fault(&self, path: &'static str, fault: Fault) {
+    pub(crate) fn fault(&self, path: &'static str, fault: Fault) {
         self.shared.faults.lock().unwrap().push((path, fault));
     }
 
+    /// As [`GitHttp::fault`], but only once a request for `first` has come.
+    pub(crate) fn fault_after(&self, first: &'static str, path: &'static str, fault: Fault) {
+        self.shared.waiting.lock().unwrap().push((first, path, fault));
+    }
+
     /// All goes well again.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.shared.faults.lock().unwrap().clear();
     }
 
     /// All requests so far.
-    pub fn log(&self) -> Vec<Logged> {
+    pub(crate) fn log(&self) -> Vec<Logged> {
         self.shared.log.lock().unwrap().clone()
+    }
+}
+
+impl std::fmt::Debug for GitHttp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.base())
     }
 }
 
 impl Shared {
     fn take_fault(&self, path: &str) -> Option<Fault> {
         let mut faults = self.faults.lock().unwrap();
+        let (due, waiting) = std::mem::take(&mut *self.waiting.lock().unwrap()).into_iter().partition(|(first, ..)| path.contains(first));
+        *self.waiting.lock().unwrap() = waiting;
+        let due: Vec<(&'static str, &'static str, Fault)> = due;
+        faults.extend(due.into_iter().map(|(_, path, fault)| (path, fault)));
         let index = faults.iter().position(|(part, _)| path.contains(part))?;
         match &faults[index].1 {
             Fault::Status(code) => Some(Fault::Status(*code)),
@@ -137,7 +153,7 @@ impl Shared {
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Infallible> {
     let path = request.uri().to_string();
     let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
-    shared.log.lock().unwrap().push(Logged { path: path.clone(), authorization: authorization.clone() });
+    shared.log.lock().unwrap().push(Logged { request: format!("{} {path}", request.method()), authorization: authorization.clone() });
     let expected = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}")));
     let status = |code: u16| Response::builder().status(code);
     let fault = shared.take_fault(&path);

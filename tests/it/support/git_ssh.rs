@@ -9,15 +9,17 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A running server. It stops when it is dropped.
-pub struct GitSsh {
+#[derive(Debug)]
+pub(crate) struct GitSsh {
     folder: TempDir,
     port: u16,
     server: Child,
 }
 
 impl GitSsh {
+    #[expect(clippy::disallowed_methods, reason = "sshd clears the environment, and git may be anywhere on PATH")]
     /// Starts a server that shows a new Ed25519 host key and lets in one new user key.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for key in ["host_key", "user_key", "stranger_key"] {
@@ -64,18 +66,18 @@ impl GitSsh {
     }
 
     /// The address of a repository by its absolute path.
-    pub fn url(&self, repository: &Path) -> String {
+    pub(crate) fn url(&self, repository: &Path) -> String {
         let user = Command::new("id").arg("-un").output().unwrap().stdout;
         format!("ssh://{}@127.0.0.1:{}{}", String::from_utf8(user).unwrap().trim(), self.port, repository.display())
     }
 
     /// One of `known_hosts`, `user_key`, `stranger_key`, `locked_key` (passphrase `opens-ahead-2`), `host_key.pub`, `sshd.log`.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// How `known_hosts` writes the host.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("[127.0.0.1]:{}", self.port)
     }
 }
@@ -88,7 +90,7 @@ impl Drop for GitSsh {
 }
 
 /// Makes a new Ed25519 key pair.
-pub fn keygen(path: &Path, passphrase: &str) {
+pub(crate) fn keygen(path: &Path, passphrase: &str) {
     let status = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-C", "test", "-N", passphrase, "-f"])
         .arg(path)
