@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::argo::Overrides;
 use super::build::{Additions, Build, COMPONENT, build};
-use super::component::{self, Owned, put_at};
+use super::component::{self, Owned};
 use super::fields;
 use super::files::{Files, Found, refusal};
 use super::graph::Graph;
 use super::kustomization::Kustomization;
 use super::node::{Node, Step};
 use super::object::Object;
-use super::site::{self, Sited as Decision};
+use super::site::{Known, Sited as Decision};
 use super::yaml::{self, NewNode, Operation, Target};
 use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Place, Refusal, RefusalCode, RepoPath, Site, SiteKind, Tree, Value};
 
@@ -125,7 +125,9 @@ impl<'a> Editor<'a> {
         let before = match build(self.files, self.overlay, &Additions::default()) {
             Ok(build) => build,
             Err(refusal) => {
-                changes.iter().for_each(|change| self.hold(change, refusal.clone()));
+                for change in changes {
+                    self.hold(change, refusal.clone());
+                }
                 return None;
             }
         };
@@ -140,7 +142,7 @@ impl<'a> Editor<'a> {
             }
         }
         if let Ok((draft, reaches)) = self.attempt(&before, &planned) {
-            return self.finish(&before, planned, draft, reaches);
+            return self.finish(&before, &planned, draft, reaches);
         }
         // Something is wrong with at least one: keep those that stand alone.
         let mut good = Vec::new();
@@ -151,15 +153,17 @@ impl<'a> Editor<'a> {
             }
         }
         match self.attempt(&before, &good) {
-            Ok((draft, reaches)) => self.finish(&before, good, draft, reaches),
+            Ok((draft, reaches)) => self.finish(&before, &good, draft, reaches),
             Err(refusal) => {
-                good.iter().for_each(|one| self.hold(one.change, refusal.clone()));
+                for one in good {
+                    self.hold(one.change, refusal.clone());
+                }
                 None
             }
         }
     }
 
-    fn finish(&self, before: &Build, planned: Vec<Planned<'a>>, draft: Draft, reaches: Vec<RepoPath>) -> Option<OverlayEdit> {
+    fn finish(&self, before: &Build, planned: &[Planned<'a>], draft: Draft, reaches: Vec<RepoPath>) -> Option<OverlayEdit> {
         if planned.is_empty() {
             return None;
         }
@@ -170,9 +174,10 @@ impl<'a> Editor<'a> {
     }
 
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, Refusal> {
-        let object = before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
-        self.overrides.check(self.files, self.overlay, before, object, &change.field)?;
-        let decision = site::decide(self.files, self.graph, self.overlay, before, object, change)?;
+        let object =
+            before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
+        self.overrides.check(self.files, self.overlay, object, &change.field)?;
+        let decision = Known { graph: self.graph, overlay: self.overlay, before }.decide(object, change)?;
         Ok(Planned { change, serial: object.serial, decision })
     }
 
@@ -189,12 +194,17 @@ impl<'a> Editor<'a> {
     /// Makes the files for some changes and checks them.
     fn attempt(&self, before: &Build, planned: &[Planned<'_>]) -> Result<(Draft, Vec<RepoPath>), Refusal> {
         let draft = self.draft(before, planned)?;
-        let over: BTreeMap<RepoPath, Arc<[u8]>> = draft.files.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
+        let over: BTreeMap<RepoPath, Arc<[u8]>> =
+            draft.files.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
         let files = self.files.with(over);
-        let after = build(&files, self.overlay, &Additions::default())
-            .map_err(|refusal| Refusal { detail: format!("after the edit, {}", refusal.detail), code: RefusalCode::OracleFailed, ..refusal })?;
+        let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
+            detail: format!("after the edit, {}", refusal.detail),
+            code: RefusalCode::OracleFailed,
+            ..refusal
+        })?;
         check(before, &after, planned, &draft.sites)?;
-        let reached: BTreeSet<RepoPath> = draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
+        let reached: BTreeSet<RepoPath> =
+            draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
         for other in &reached {
             self.unmoved(&files, other, &draft)?;
         }
@@ -212,7 +222,7 @@ impl<'a> Editor<'a> {
             (Err(before), Err(after)) if before == after => Ok(()),
             _ => {
                 let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
-                Err(Refusal { code: RefusalCode::WouldNotWin, place: draft.sites.first().map(|site| site.place.clone()), detail })
+                Err(Refusal { code: RefusalCode::Shared, place: draft.sites.first().map(|site| site.place.clone()), detail })
             }
         }
     }
@@ -231,7 +241,7 @@ impl<'a> Editor<'a> {
         let mut files = BTreeMap::new();
         let mut lines = BTreeMap::new();
         if !owned.is_empty() {
-            lines = self.component(before, owned, &mut files, &mut operations)?;
+            lines = self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {
             self.writable(&path)?;
@@ -265,10 +275,10 @@ impl<'a> Editor<'a> {
     fn component(
         &self,
         before: &Build,
-        wanted: BTreeMap<usize, BTreeMap<Field, Value>>,
+        wanted: &BTreeMap<usize, BTreeMap<Field, Value>>,
         files: &mut BTreeMap<RepoPath, NewFile>,
         operations: &mut BTreeMap<RepoPath, Vec<Operation>>,
-    ) -> Result<BTreeMap<(usize, Field), (RepoPath, usize)>, Refusal> {
+    ) -> Result<component::Lines, Refusal> {
         let folder = self.overlay.join(COMPONENT).unwrap_or_default();
         self.check_component(&folder)?;
         let mut owned: BTreeMap<usize, Owned> = BTreeMap::new();
@@ -332,7 +342,7 @@ impl<'a> Editor<'a> {
         }
         if !self.graph.belongs_to(&kustomization.file, self.overlay) {
             let detail = "the kustomization is read by other overlays too";
-            return Err(Refusal::at(RefusalCode::WouldNotWin, &kustomization.file, None, detail));
+            return Err(Refusal::at(RefusalCode::Shared, &kustomization.file, None, detail));
         }
         let value = NewNode::Scalar(yaml::Scalar::Text(COMPONENT.to_owned()));
         let at = |path: Vec<yaml::Step>| Target { document: 0, path, inner: None };
@@ -390,8 +400,8 @@ fn check(before: &Build, after: &Build, planned: &[Planned<'_>], sites: &[Site])
             }
             // Quantities may be written in several ways: the same node on both sides.
             if let Some(value) = value {
-                set(&mut expected, field, &value);
-                set(&mut found, field, &value);
+                fields::put(&mut expected, field, &value);
+                fields::put(&mut found, field, &value);
             }
         }
         if expected != found {
@@ -409,21 +419,6 @@ fn loses(object: &Object, field: &Field, place: Option<Place>) -> Refusal {
         None => "the value would have no effect".to_owned(),
     };
     Refusal { code: RefusalCode::WouldNotWin, place: winner.or(place), detail }
-}
-
-/// Puts a node at a field, with the maps on the way.
-fn set(tree: &mut Rc<Node>, field: &Field, value: &Rc<Node>) {
-    let parts = fields::parts(field);
-    let (steps, present) = fields::steps(field, tree);
-    let present = present.min(parts.len() - 1);
-    let keys: Vec<&str> = parts[present..]
-        .iter()
-        .filter_map(|part| match part {
-            fields::Part::Key(key) => Some(*key),
-            fields::Part::Named(_) => None,
-        })
-        .collect();
-    put_at(tree, &steps[..present], &keys, value);
 }
 
 /// The target of a node in its file.

@@ -20,11 +20,15 @@ pub(super) struct Files<'a> {
     over: BTreeMap<RepoPath, Arc<[u8]>>,
     below: Option<&'a Files<'a>>,
     parsed: RefCell<BTreeMap<RepoPath, Rc<Parsed>>>,
-    inner: RefCell<BTreeMap<(RepoPath, usize, Vec<Step>), Documents>>,
+    /// Inline patches, by the scalar that holds them.
+    inner: RefCell<BTreeMap<Scalar, Documents>>,
 }
 
 /// The roots of a file's documents.
 pub(super) type Documents = Rc<[Rc<Node>]>;
+
+/// A scalar: its file, document and path.
+type Scalar = (RepoPath, usize, Vec<Step>);
 
 type Parsed = Result<(Stream, Documents), Refusal>;
 
@@ -157,7 +161,11 @@ impl<'a> Files<'a> {
     fn embedded_anew(&self, origin: &Origin) -> Result<Documents, Refusal> {
         let parsed = self.parse(origin.file());
         let Ok((stream, _)) = &*parsed else { return self.documents(origin.file()) };
-        let lost = || Refusal { code: RefusalCode::EmbeddedPatch, place: Some(origin.place()), detail: "the patch is written in a way that cannot be followed".to_owned() };
+        let lost = || Refusal {
+            code: RefusalCode::EmbeddedPatch,
+            place: Some(origin.place()),
+            detail: "the patch is written in a way that cannot be followed".to_owned(),
+        };
         let steps = origin.steps();
         let scalar = steps.iter().try_fold(stream.documents().get(origin.source.document).ok_or_else(lost)?, |node, step| {
             match step {

@@ -40,14 +40,25 @@ impl Graph {
             self.components.insert(folder.clone());
         }
         let mut named: Vec<String> = Vec::new();
-        for key in ["resources", "bases", "components", "patchesStrategicMerge", "configurations", "crds", "transformers", "generators", "validators"] {
+        for key in [
+            "resources",
+            "bases",
+            "components",
+            "patchesStrategicMerge",
+            "configurations",
+            "crds",
+            "transformers",
+            "generators",
+            "validators",
+        ] {
             named.extend(kustomization.list(key).iter().filter_map(|entry| entry.as_text()).map(str::to_owned));
         }
         for key in ["patches", "patchesJson6902", "replacements"] {
             named.extend(kustomization.list(key).iter().map(|entry| entry.text_at(&["path"]).to_owned()));
         }
         for key in ["configMapGenerator", "secretGenerator"] {
-            for list in kustomization.list(key).iter().flat_map(|entry| ["files", "envs"].map(|list| entry.get(list)).into_iter().flatten()) {
+            for list in kustomization.list(key).iter().flat_map(|entry| ["files", "envs"].map(|list| entry.get(list)).into_iter().flatten())
+            {
                 let paths = list.items().iter().filter_map(|item| item.as_text());
                 named.extend(paths.map(|path| path.rsplit_once('=').map_or(path, |(_, path)| path).to_owned()));
             }

@@ -111,7 +111,9 @@ pub(super) enum Data {
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         match (&self.data, &other.data) {
-            (Data::Map(a), Data::Map(b)) => a.len() == b.len() && a.iter().all(|(key, value)| other.get(key).is_some_and(|theirs| value == theirs)),
+            (Data::Map(a), Data::Map(b)) => {
+                a.len() == b.len() && a.iter().all(|(key, value)| other.get(key).is_some_and(|theirs| value == theirs))
+            }
             (a, b) => a == b,
         }
     }

@@ -55,12 +55,7 @@ impl Id {
     }
 
     pub(super) fn object_ref(&self) -> ObjectRef {
-        ObjectRef {
-            group: self.group().to_owned(),
-            kind: self.kind.clone(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        }
+        ObjectRef { group: self.group().to_owned(), kind: self.kind.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 

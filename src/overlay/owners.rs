@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::build::{Additions, COMPONENT, build};
+use super::fields;
 use super::files::Files;
 use super::object::{By, Object, Setter};
 use super::survey::{scalers, workload_id};
-use super::fields;
 use crate::model::{Field, ObjectRef, RepoPath, Site, SiteKind, Tree, Value, WorkloadId};
 
 /// One field of a workload or of its autoscaler, and who sets it.

@@ -9,7 +9,8 @@ use super::kustomization::{self, Kustomization};
 use super::node::Node;
 use super::object::Object;
 use crate::model::{
-    Container, Field, Hpa, HpaMetric, ObjectRef, Refusal, Rendered, RenderedWorkload, RepoPath, Resource, ScaledObject, Scaler, Tree, Value, WorkloadId,
+    Container, Field, Hpa, HpaMetric, ObjectRef, Refusal, Rendered, RenderedWorkload, RepoPath, Resource, ScaledObject, Scaler, Tree,
+    Value, WorkloadId,
 };
 
 /// What the overlay at a folder renders of workloads, as far as Prescale reads it.
@@ -38,13 +39,17 @@ pub fn overlays(tree: &Tree, under: &[RepoPath]) -> Vec<RepoPath> {
 fn is_component(files: &Files<'_>, folder: &RepoPath) -> bool {
     let Some(file) = kustomization::file_of(files, folder) else { return false };
     files.find(&file) == Found::File
-        && files.bytes(&file).is_some_and(|bytes| bytes.windows(9).any(|window| window == b"Component"))
+        && files.bytes(&file).is_some_and(|bytes| std::str::from_utf8(bytes).is_ok_and(|text| text.contains("Component")))
         && Kustomization::load(files, folder).is_ok_and(|kustomization| kustomization.is_component())
 }
 
 pub(super) fn rendered(overlay: &RepoPath, build: &Build) -> Rendered {
-    let mut workloads: Vec<RenderedWorkload> =
-        build.objects.iter().filter_map(|object| Some((workload_id(object)?, object))).map(|(id, object)| workload(id, object, build)).collect();
+    let mut workloads: Vec<RenderedWorkload> = build
+        .objects
+        .iter()
+        .filter_map(|object| Some((workload_id(object)?, object)))
+        .map(|(id, object)| workload(id, object, build))
+        .collect();
     workloads.sort_by(|a, b| a.id.cmp(&b.id));
     Rendered { overlay: overlay.clone(), workloads, unread: build.unread.clone() }
 }
@@ -116,13 +121,21 @@ fn scaler(id: &WorkloadId, build: &Build) -> Scaler {
 
 /// KEDA's annotations that stop scaling: present and not `false`.
 fn is_paused(object: &Object) -> bool {
-    ["autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas", "autoscaling.keda.sh/paused-scale-in", "autoscaling.keda.sh/paused-scale-out"]
-        .iter()
-        .any(|key| object.tree.at(&["metadata", "annotations", key]).is_some_and(|node| node.shown().as_deref() != Some("false")))
+    [
+        "autoscaling.keda.sh/paused",
+        "autoscaling.keda.sh/paused-replicas",
+        "autoscaling.keda.sh/paused-scale-in",
+        "autoscaling.keda.sh/paused-scale-out",
+    ]
+    .iter()
+    .any(|key| object.tree.at(&["metadata", "annotations", key]).is_some_and(|node| node.shown().as_deref() != Some("false")))
 }
 
 fn hpa(object: &Object) -> Hpa {
-    let old = object.tree.at(&["spec", "targetCPUUtilizationPercentage"]).map(|node| HpaMetric { name: "cpu".to_owned(), utilization: node.as_u32() });
+    let old = object
+        .tree
+        .at(&["spec", "targetCPUUtilizationPercentage"])
+        .map(|node| HpaMetric { name: "cpu".to_owned(), utilization: node.as_u32() });
     let metrics = object.tree.at(&["spec", "metrics"]).map_or(&[][..], |list| list.items()).iter().map(|metric| metric_of(metric));
     Hpa {
         object: object.id.object_ref(),

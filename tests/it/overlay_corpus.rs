@@ -125,7 +125,8 @@ fn expected(render: &kustomize::Render) -> BTreeMap<ObjectRef, Json> {
                 let containers: Vec<Json> = containers
                     .iter()
                     .map(|container| {
-                        let text = |pointer: &str| container.pointer(pointer).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+                        let text =
+                            |pointer: &str| container.pointer(pointer).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
                         let cpu = |pointer: &str| text(pointer).and_then(|text| text.parse::<prescale::model::Millicores>().ok());
                         let memory = |pointer: &str| text(pointer).and_then(|text| text.parse::<prescale::model::Bytes>().ok());
                         serde_json::json!([
@@ -149,7 +150,15 @@ fn expected(render: &kustomize::Render) -> BTreeMap<ObjectRef, Json> {
 }
 
 /// Edits every field of every workload, one at a time, and proves each by rendering.
-fn edits(root: &Path, tree: &Tree, overlay: &RepoPath, name: &str, before: &kustomize::Render, survey: &prescale::model::Rendered, tally: &mut Tally) {
+fn edits(
+    root: &Path,
+    tree: &Tree,
+    overlay: &RepoPath,
+    name: &str,
+    before: &kustomize::Render,
+    survey: &prescale::model::Rendered,
+    tally: &mut Tally,
+) {
     let mut changes = Vec::new();
     for workload in &survey.workloads {
         let id = &workload.id;

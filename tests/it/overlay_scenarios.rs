@@ -3,6 +3,7 @@
 //! What is edited is also rendered with the real Kustomize, before and after: the difference must be the plan.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,8 @@ struct Plan {
 #[test]
 fn every_layout_is_edited_or_refused_as_expected() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/overlay");
-    let mut scenarios: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut scenarios: Vec<PathBuf> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     scenarios.sort();
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut wrong = Vec::new();
@@ -93,11 +95,11 @@ fn difference(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String
     for name in wanted.keys().chain(found.keys()).collect::<std::collections::BTreeSet<_>>() {
         if wanted.get(name) != found.get(name) {
             let show = |text: Option<&String>| text.map_or_else(|| "(nothing)".to_owned(), Clone::clone);
-            text.push_str(&format!("\n--- {name}, expected\n{}\n--- {name}, found\n{}", show(wanted.get(name)), show(found.get(name))));
+            let _ = write!(text, "\n--- {name}, expected\n{}\n--- {name}, found\n{}", show(wanted.get(name)), show(found.get(name)));
         }
     }
     for held in &edited.held {
-        text.push_str(&format!("\nheld: {:?}", held.why));
+        let _ = write!(text, "\nheld: {:?}", held.why);
     }
     text
 }
@@ -201,8 +203,10 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
             (Err(_), Err(_)) if ours.is_none() || plan.unrendered => continue,
             (before, after) => return Err(format!("{folder} renders {:?} before and {:?} after", before.err(), after.err())),
         };
-        let found: Vec<(ObjectRef, String)> =
-            kustomize::differences(&before, &after).into_iter().map(|difference| (difference.object, difference.new.unwrap_or_default())).collect();
+        let found: Vec<(ObjectRef, String)> = kustomize::differences(&before, &after)
+            .into_iter()
+            .map(|difference| (difference.object, difference.new.unwrap_or_default()))
+            .collect();
         let mut wanted: Vec<(ObjectRef, String)> = ours
             .map_or(&[][..], |overlay| &overlay.changes)
             .iter()
