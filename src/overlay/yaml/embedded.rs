@@ -4,7 +4,8 @@ use super::{Node, Operation, Style, YamlError, guard, lines, plan, splice::Splic
 use crate::model::RefusalCode::{EmbeddedPatch, OracleFailed};
 
 /// Plans operations inside a scalar, as splices of the text around it.
-pub(super) fn plan(text: &str, node: &Node, operations: &[Operation]) -> Result<Vec<Splice>, YamlError> {
+pub(super) fn plan(text: &str, trail: &[&Node], operations: &[Operation]) -> Result<Vec<Splice>, YamlError> {
+    let node = trail[trail.len() - 1];
     let refused = |detail: &str| YamlError::new(EmbeddedPatch, node.line(), detail);
     let value = node.as_str().ok_or_else(|| refused("not a scalar: it holds no patch"))?;
     let held = match (node.style, node.body) {
@@ -17,7 +18,8 @@ pub(super) fn plan(text: &str, node: &Node, operations: &[Operation]) -> Result<
     guard::editable(&held.inner, &stream)?;
     let splices = plan::plan(&held.inner, &stream, &operations.iter().collect::<Vec<_>>())?;
     let outward = |splice: &Splice| {
-        held.outward(splice).ok_or_else(|| YamlError::new(OracleFailed, node.line(), "the change does not fit the patch's quotes"))
+        let moved = held.outward(splice).map(|moved| Splice { depth: splice.depth + trail.len(), ..moved });
+        moved.ok_or_else(|| YamlError::new(OracleFailed, node.line(), "the change does not fit the patch's quotes"))
     };
     splices.iter().map(outward).collect()
 }
@@ -65,9 +67,7 @@ impl Held {
             lines.push(Line { inner: inner.len(), outer: at, indent: 0 });
         }
         let read = inner.replace("\r\n", "\n").replace('\r', "\n");
-        // The parser adds a final break that the end of the text lacks.
-        let same = read == value || (at == text.len() && value.strip_suffix('\n') == Some(&read));
-        same.then_some(Self { inner, map: Map::Lines { lines, indent } })
+        (read == value).then_some(Self { inner, map: Map::Lines { lines, indent } })
     }
 
     /// Reads a quoted scalar character by character. None when it spans lines.
@@ -104,22 +104,21 @@ impl Held {
         let line_of = |at: usize| lines[lines.partition_point(|line| line.inner <= at).saturating_sub(1)];
         let (first, last) = (line_of(splice.span.start), line_of(splice.span.end));
         let (from, to) = (splice.span.start - first.inner, splice.span.end - last.inner);
-        // A splice at the start of a line takes the line's indentation with it, and gives it back.
+        // The indentation of a line goes and comes with the line.
+        let whole_lines = to == 0 && if splice.text.is_empty() { from == 0 } else { splice.text.ends_with('\n') };
         let start = if from == 0 { first.outer } else { first.outer + first.indent + from };
-        let left = if to == 0 { &indent[..last.indent] } else { indent.as_str() };
+        let end = if whole_lines { last.outer } else { last.outer + last.indent + to };
         let mut text = String::new();
-        if from == 0 {
-            text.push_str(if splice.text.is_empty() { left } else { &indent });
+        if from == 0 && !(whole_lines && splice.text.is_empty()) {
+            text.push_str(&indent);
         }
         let mut pieces = splice.text.split_inclusive('\n').peekable();
         while let Some(piece) = pieces.next() {
             text.push_str(piece);
-            if piece.ends_with('\n') {
-                text.push_str(if pieces.peek().is_none() { left } else { &indent });
+            if piece.ends_with('\n') && !(whole_lines && pieces.peek().is_none()) {
+                text.push_str(&indent);
             }
         }
-        // What is given back unchanged is not part of the splice.
-        let end = last.outer + last.indent + to;
         Some(Splice { span: start..end, text, depth: splice.depth })
     }
 }

@@ -65,7 +65,7 @@ fn insertion(text: &str, rework: &Rework<'_>, last: &Child) -> Vec<Splice> {
 }
 
 fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usize]) -> Vec<Splice> {
-    let Some(kept) = (0..children.len()).rev().find(|index| !removed.binary_search(index).is_ok()) else { return Vec::new() };
+    let Some(kept) = (0..children.len()).rev().find(|index| removed.binary_search(index).is_err()) else { return Vec::new() };
     let mut splices = Vec::new();
     for child in removed.iter().filter(|index| **index < kept).map(|index| &children[*index]) {
         let after = child.comma.map_or(child.end, |comma| comma + 1);
@@ -89,6 +89,8 @@ fn tail(text: &str, rework: &Rework<'_>, kept: &Child, first: &Child, last: &Chi
         Some(trailing) => (comma + 1, trailing + 1),
         None => (comma, last.end),
     };
+    // A comment beside the last one goes with it.
+    let to = if lines::opens_line(text, last.start) && lines::closes_line(text, to) { lines::end(text, to) } else { to };
     if !text[from..first.start].contains('#') {
         return vec![rework.splice(from, to, "")];
     }
