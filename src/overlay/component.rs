@@ -61,12 +61,11 @@ pub(super) fn write(folder: &RepoPath, owned: &BTreeMap<usize, Owned>) -> Writte
     for (name, id) in &entries {
         // A patch with a target is passed over when its object is gone; one without would break the render.
         let _ = write!(text, "  - path: {name}\n    target:\n");
-        let group = id.group();
-        for (key, value) in
-            [("group", group), ("version", id.version()), ("kind", &id.kind), ("name", &id.name), ("namespace", &id.namespace)]
-        {
+        // Targets are regular expressions.
+        let name = id.name.replace('.', "\\.");
+        for (key, value) in [("group", id.group()), ("version", id.version()), ("kind", &id.kind), ("name", &name), ("namespace", &id.namespace)] {
             if !value.is_empty() {
-                let _ = writeln!(text, "      {key}: {}", plain(&value.replace('.', "\\.")));
+                let _ = writeln!(text, "      {key}: {}", plain(value));
             }
         }
     }

@@ -12,7 +12,7 @@ use super::component::{self, Owned};
 use super::fields;
 use super::files::{Files, Found, refusal};
 use super::graph::Graph;
-use super::kustomization::Kustomization;
+use super::kustomization::{self, Kustomization};
 use super::node::{Node, Step};
 use super::object::Object;
 use super::site::{Known, Sited as Decision};
@@ -183,7 +183,7 @@ impl<'a> Editor<'a> {
 
     /// Why an object is not there: perhaps because it could not be seen.
     fn absent(&self, change: &Change, before: &Build) -> Refusal {
-        let file = self.overlay.clone();
+        let file = kustomization::file_of(self.files, self.overlay).unwrap_or_default();
         let missing = format!("the overlay renders no {} {}", change.object.kind, change.object.name);
         match before.unread.first() {
             Some(unread) => Refusal { detail: format!("{missing} that can be seen: {}", unread.detail), ..unread.clone() },
@@ -206,13 +206,13 @@ impl<'a> Editor<'a> {
         let reached: BTreeSet<RepoPath> =
             draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
         for other in &reached {
-            self.unmoved(&files, other, &draft)?;
+            self.unmoved(&files, other)?;
         }
         Ok((draft, reached.into_iter().collect()))
     }
 
     /// Another overlay that reads an edited file must render as before.
-    fn unmoved(&self, files: &Files<'_>, other: &RepoPath, draft: &Draft) -> Result<(), Refusal> {
+    fn unmoved(&self, files: &Files<'_>, other: &RepoPath) -> Result<(), Refusal> {
         let trees = |files: &Files<'_>| {
             build(files, other, &Additions::default()).map(|build| build.objects.into_iter().map(|object| object.tree).collect::<Vec<_>>())
         };
@@ -222,7 +222,8 @@ impl<'a> Editor<'a> {
             (Err(before), Err(after)) if before == after => Ok(()),
             _ => {
                 let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
-                Err(Refusal { code: RefusalCode::Shared, place: draft.sites.first().map(|site| site.place.clone()), detail })
+                let file = kustomization::file_of(files, other).unwrap_or_default();
+                Err(Refusal::at(RefusalCode::Shared, &file, None, detail))
             }
         }
     }
@@ -323,13 +324,13 @@ impl<'a> Editor<'a> {
                     match entry {
                         Entry::File { bytes, .. } if bytes.starts_with(component::HEADER.as_bytes()) => {}
                         Entry::File { .. } | Entry::Unread => return foreign(path),
-                        Entry::Symlink | Entry::Submodule => return Err(super::kustomization::not_a_file(path)),
+                        Entry::Symlink | Entry::Submodule => return Err(kustomization::not_a_file(path)),
                     }
                 }
                 Ok(())
             }
             Found::File | Found::Unread => foreign(folder),
-            Found::Symlink | Found::Submodule => Err(super::kustomization::not_a_file(folder)),
+            Found::Symlink | Found::Submodule => Err(kustomization::not_a_file(folder)),
         }
     }
 

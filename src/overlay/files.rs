@@ -127,7 +127,10 @@ impl<'a> Files<'a> {
         let Some(bytes) = self.bytes(path) else {
             return Err(Refusal::at(RefusalCode::DoesNotRender, path, None, format!("`{path}` cannot be read")));
         };
-        let stream = Stream::parse(bytes).map_err(|error| refusal(path, error))?;
+        let stream = Stream::parse(bytes).map_err(|error| {
+            let templated = std::str::from_utf8(bytes).is_ok_and(|text| text.contains("{{")) && error.code == RefusalCode::Unsupported;
+            refusal(path, if templated { YamlError { code: RefusalCode::Templated, ..error } } else { error })
+        })?;
         let documents = stream
             .documents()
             .iter()

@@ -47,8 +47,7 @@ impl Known<'_> {
                 Some(file) => self.in_place(object, file, node, setter, change),
                 None => self.component(object, field),
             },
-            Some(Setter { node: None, .. }) => self.component(object, field),
-            None => self.insertion(object, change).map_or_else(|| self.component(object, field), Ok),
+            Some(Setter { node: None, .. }) | None => self.insertion(object, change).map_or_else(|| self.component(object, field), Ok),
         }
     }
 

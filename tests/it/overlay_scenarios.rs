@@ -61,6 +61,18 @@ fn every_layout_is_edited_or_refused_as_expected() {
     assert!(wrong.is_empty(), "{} of {} layouts:\n{}", wrong.len(), scenarios.len(), wrong.join("\n"));
 }
 
+#[test]
+fn every_refusal_has_a_layout() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/overlay");
+    let texts: Vec<String> =
+        fs::read_dir(&folder).unwrap().filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("expected/refusal.yaml")).ok()).collect();
+    // A failed check is a defect of the editor, and a failed proof needs the render.
+    let elsewhere = [RefusalCode::OracleFailed, RefusalCode::ProofFailed];
+    for code in RefusalCode::ALL.iter().filter(|code| !elsewhere.contains(code)) {
+        assert!(texts.iter().any(|text| text.contains(&format!("code: {code}\n"))), "no layout is refused as {code}");
+    }
+}
+
 fn run(scenario: &Path, update: bool) -> Result<(), String> {
     if !scenario.join("README.md").is_file() {
         return Err("has no README.md".to_owned());
