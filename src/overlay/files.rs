@@ -127,10 +127,7 @@ impl<'a> Files<'a> {
         let Some(bytes) = self.bytes(path) else {
             return Err(Refusal::at(RefusalCode::DoesNotRender, path, None, format!("`{path}` cannot be read")));
         };
-        let stream = Stream::parse(bytes).map_err(|error| {
-            let templated = std::str::from_utf8(bytes).is_ok_and(|text| text.contains("{{")) && error.code == RefusalCode::Unsupported;
-            refusal(path, if templated { YamlError { code: RefusalCode::Templated, ..error } } else { error })
-        })?;
+        let stream = Stream::parse(bytes).map_err(|error| refusal(path, error))?;
         let documents = stream
             .documents()
             .iter()
@@ -262,7 +259,12 @@ fn mapping(node: &yaml::Node, values: Vec<(&yaml::Node, Rc<Node>)>) -> Result<Da
     }
     let (mut map, mut merged) = (Vec::with_capacity(values.len()), Vec::new());
     for (key, value) in values {
-        match key.as_str().unwrap_or_default() {
+        // `replicas: {{ count }}` reads as a mapping whose key is a mapping.
+        let Some(text) = key.as_str() else {
+            let detail = "a mapping stands where a key should: a `{{ }}` template, or a file that Kubernetes cannot read".to_owned();
+            return Err(YamlError { code: RefusalCode::Templated, line: key.line(), detail });
+        };
+        match text {
             "<<" => {
                 let parents = if value.items().is_empty() { std::slice::from_ref(&value) } else { value.items() };
                 merged.extend(parents.iter().flat_map(|parent| parent.entries().to_vec()));

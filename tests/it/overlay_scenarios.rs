@@ -52,12 +52,17 @@ fn every_layout_is_edited_or_refused_as_expected() {
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     scenarios.sort();
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
-    let mut wrong = Vec::new();
-    for scenario in &scenarios {
-        if let Err(why) = run(scenario, update) {
-            wrong.push(format!("{}: {why}", scenario.file_name().unwrap().to_string_lossy()));
-        }
-    }
+    // Most of the time goes into renders, which are programs of their own.
+    let judge = |scenario: &PathBuf| run(scenario, update).err().map(|why| format!("{}: {why}", scenario.file_name().unwrap().to_string_lossy()));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let judges = (0..threads).map(|first| {
+            let mine = scenarios.iter().skip(first).step_by(threads);
+            scope.spawn(move || mine.filter_map(judge).collect::<Vec<_>>())
+        });
+        let judges: Vec<_> = judges.collect();
+        judges.into_iter().flat_map(|judge| judge.join().unwrap()).collect()
+    });
     assert!(wrong.is_empty(), "{} of {} layouts:\n{}", wrong.len(), scenarios.len(), wrong.join("\n"));
 }
 
