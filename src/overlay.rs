@@ -20,13 +20,16 @@ mod merge;
 mod node;
 mod object;
 mod owners;
+mod patch;
+mod reference;
+mod replacement;
 mod select;
 mod site;
 mod survey;
 mod transform;
 pub mod yaml;
 
-pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
 pub use edit::{Scope, edit};
+pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
 pub use owners::{Ownership, owners};
 pub use survey::{overlays, survey};

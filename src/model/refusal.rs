@@ -73,6 +73,8 @@ refusal_codes! {
     SharedName = "name-shared-by-kinds",
     /// Something later in Kustomize's order sets the field, so that an edit would have no effect.
     WouldNotWin = "would-have-no-effect",
+    /// The statement, or the whole overlay, also sets values of something else, which would change with it.
+    Shared = "shared-with-others",
     /// A base or resource is fetched from elsewhere, so that the object cannot be seen.
     RemoteBase = "remote-base",
     /// A construct that Prescale does not edit.

@@ -1,37 +1,50 @@
 //! What Argo CD puts on top of an overlay: `spec.source.kustomize` of an Application, and `.argocd-source-*.yaml`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use super::build::{Additions, Build, build};
-use super::fields;
+use super::build::{Additions, build};
 use super::files::{Files, Found};
 use super::node::Node;
-use super::object::Object;
+use super::object::{Object, Setter};
 use crate::model::{Field, Place, Refusal, RefusalCode, RepoPath};
-use std::rc::Rc;
 
 /// The overrides of a whole commit, by the folder that they apply to.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
     by_folder: BTreeMap<RepoPath, Vec<(Place, Additions)>>,
-    /// Paths that an ApplicationSet fills in: everything before the first `{{`, and after the last `}}`.
-    templated: Vec<((String, String), Rc<(Place, Additions)>)>,
+    /// Those whose path an ApplicationSet fills in.
+    templated: Vec<Templated>,
+}
+
+/// An override of every folder whose path starts and ends like this: what stands before the first `{{` and after the last `}}`.
+#[derive(Debug)]
+struct Templated {
+    start: String,
+    end: String,
+    place: Place,
+    additions: Additions,
+}
+
+impl Templated {
+    fn fits(&self, folder: &str) -> bool {
+        folder.len() >= self.start.len() + self.end.len() && folder.starts_with(&self.start) && folder.ends_with(&self.end)
+    }
 }
 
 impl Overrides {
     pub(super) fn new(files: &Files<'_>) -> Self {
         let mut overrides = Self::default();
-        let holds = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
         for (path, _) in files.tree().iter() {
             if files.find(path) != Found::File {
                 continue;
             }
-            let Some(bytes) = files.bytes(path) else { continue };
+            let Some(text) = files.bytes(path).and_then(|bytes| std::str::from_utf8(bytes).ok()) else { continue };
             if path.file_name().starts_with(".argocd-source") {
                 for document in files.documents(path).iter().flat_map(|documents| documents.iter()) {
                     overrides.add(path.parent(), document);
                 }
-            } else if holds(bytes, b"argoproj.io") && holds(bytes, b"kind: Application") && holds(bytes, b"kustomize:") {
+            } else if ["kind: Application", "argoproj.io", "kustomize:"].iter().all(|word| text.contains(word)) {
                 for document in files.documents(path).iter().flat_map(|documents| documents.iter()) {
                     overrides.application(document);
                 }
@@ -51,9 +64,13 @@ impl Overrides {
         for source in spec.get("source").into_iter().chain(several) {
             let path = source.text_at(&["path"]);
             if let (Some(start), Some(end)) = (path.find("{{"), path.rfind("}}")) {
-                if let Some(found) = additions(source) {
-                    self.templated.push(((path[..start].to_owned(), path[end + 2..].to_owned()), Rc::new(found)));
-                }
+                let ends = (path[..start].to_owned(), path[end + 2..].to_owned());
+                self.templated.extend(additions(source).map(|(place, additions)| Templated {
+                    start: ends.0,
+                    end: ends.1,
+                    place,
+                    additions,
+                }));
             } else if let Some(folder) = RepoPath::parse(path) {
                 self.add(folder, source);
             }
@@ -65,38 +82,25 @@ impl Overrides {
     }
 
     /// Refuses a field that Argo CD sets after the overlay.
-    pub(super) fn check(
-        &self,
-        files: &Files<'_>,
-        overlay: &RepoPath,
-        before: &Build,
-        object: &Object,
-        field: &Field,
-    ) -> Result<(), Refusal> {
-        let path = overlay.as_str();
-        let fits = |(before, after): &(String, String)| {
-            path.len() >= before.len() + after.len() && path.starts_with(before.as_str()) && path.ends_with(after.as_str())
-        };
-        let exact = self.by_folder.get(overlay).into_iter().flatten();
-        let templated = self.templated.iter().filter(|(ends, _)| fits(ends)).map(|(_, found)| &**found);
+    pub(super) fn check(&self, files: &Files<'_>, overlay: &RepoPath, object: &Object, field: &Field) -> Result<(), Refusal> {
+        let exact = self.by_folder.get(overlay).into_iter().flatten().map(|(place, additions)| (place, additions));
+        let templated = self.templated.iter().filter(|one| one.fits(overlay.as_str())).map(|one| (&one.place, &one.additions));
         for (place, additions) in exact.chain(templated) {
+            let refuse = |place: Option<Place>, detail: String| Refusal { code: RefusalCode::ArgoOverride, place, detail };
             let after = build(files, overlay, additions).map_err(|refusal| {
-                let detail = format!("with what Argo CD adds in `{place}`, {}", refusal.detail);
-                Refusal { code: RefusalCode::ArgoOverride, place: Some(place.clone()), detail }
+                refuse(Some(place.clone()), format!("with what Argo CD adds, the overlay does not render: {refusal}"))
             })?;
             let found = after.objects.iter().find(|other| other.serial == object.serial);
-            let value = |object: &Object| fields::find(field, &object.tree).cloned();
-            let setters = |object: &Object| object.setters.get(field).map_or(0, Vec::len);
-            let setter = found.and_then(|found| found.setters.get(field)).and_then(|setters| setters.last());
-            let theirs = setter.and_then(|setter| setter.place()).filter(|theirs| theirs.path == place.path);
-            let moved = found.is_some_and(|found| setters(found) != setters(object) || value(found) != value(object));
-            if moved || theirs.is_some() {
-                let detail = "Argo CD sets this field itself, after the overlay, so that an edit would have no effect";
-                let place = theirs.unwrap_or_else(|| place.clone());
-                return Err(Refusal { code: RefusalCode::ArgoOverride, place: Some(place), detail: detail.to_owned() });
+            let setters = |object: &Object| object.setters.get(field).map_or_else(Vec::new, |all| all.iter().map(Setter::place).collect());
+            if found.is_none_or(|found| setters(found) != setters(object)) {
+                let setter = found.and_then(|found| found.setters.get(field)).and_then(|setters| setters.last());
+                let theirs = setter.and_then(Setter::place).unwrap_or_else(|| place.clone());
+                return Err(refuse(
+                    Some(theirs),
+                    "Argo CD sets this field itself, after the overlay: an edit would have no effect".to_owned(),
+                ));
             }
         }
-        let _ = before;
         Ok(())
     }
 }

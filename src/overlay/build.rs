@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::files::{Files, Found};
-use super::json_patch;
 use super::kustomization::{Kustomization, not_a_file};
-use super::merge::{Lists, merge};
-use super::node::{Data, Node};
+use super::merge::Lists;
+use super::node::Node;
 use super::object::{By, Id, Object};
-use super::select::Selector;
-use super::transform;
-use crate::model::{Place, Refusal, RefusalCode, RepoPath};
+use super::reference::{self, Rules};
+use super::{replacement, transform};
+use crate::model::{Refusal, RefusalCode, RepoPath};
 
-type Result<T> = std::result::Result<T, Refusal>;
+pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
 /// What a render of one folder came to.
 #[derive(Debug, Default)]
@@ -48,24 +47,28 @@ pub(super) const COMPONENT: &str = "prescale";
 
 /// Renders a folder.
 pub(super) fn build(files: &Files<'_>, overlay: &RepoPath, additions: &Additions) -> Result<Build> {
-    let mut builder = Builder { files, overlay, additions, serial: 0, stack: Vec::new(), references: Vec::new(), build: Build::default() };
+    let mut builder =
+        Builder { files, overlay, additions, serial: 0, stack: Vec::new(), rules: Rules::builtin(), schema: None, build: Build::default() };
     let mut objects = Vec::new();
     builder.level(overlay, &mut objects, false)?;
-    transform::fix_references(&mut objects, &builder.references);
+    builder.rules.fix(&mut objects);
     objects.retain(|object| !transform::is_local_config(object));
     builder.build.objects = objects;
     Ok(builder.build)
 }
 
-struct Builder<'a> {
-    files: &'a Files<'a>,
+/// A render on its way.
+pub(super) struct Builder<'a> {
+    pub(super) files: &'a Files<'a>,
     overlay: &'a RepoPath,
     additions: &'a Additions,
     serial: usize,
     /// The folders on the way down, to find cycles.
     stack: Vec<RepoPath>,
-    references: Vec<transform::Reference>,
-    build: Build,
+    pub(super) rules: Rules,
+    /// The kinds of the schema under `openapi:`; it takes the place of the built-in one.
+    schema: Option<BTreeSet<(String, String)>>,
+    pub(super) build: Build,
 }
 
 impl Builder<'_> {
@@ -76,7 +79,7 @@ impl Builder<'_> {
             let detail = if component {
                 "only a kustomization of kind Component may stand under `components:`"
             } else {
-                "a Component stands under `resources:`"
+                "a Component cannot be rendered by itself, or stand under `resources:`"
             };
             return Err(Refusal::at(RefusalCode::DoesNotRender, &kustomization.file, None, detail));
         }
@@ -86,10 +89,15 @@ impl Builder<'_> {
         self.stack.push(folder.clone());
         self.build.roots.insert(folder.clone());
         let own = self.stack.len() == 1;
+        self.openapi(&kustomization)?;
         for entry in kustomization.resources() {
             self.resource(&kustomization, entry, objects)?;
         }
-        self.references.extend(transform::configured_references(self.files, &kustomization, &mut self.build.unread));
+        for entry in kustomization.list("configurations") {
+            if let Some(path) = self.local(&kustomization, entry)? {
+                self.files.documents(&path)?.iter().for_each(|document| self.rules.extend(document));
+            }
+        }
         self.generators(&kustomization, objects);
         for entry in kustomization.list("components") {
             self.component(&kustomization, entry, objects)?;
@@ -107,50 +115,49 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn resource(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut Vec<Object>) -> Result<()> {
-        let Some(text) = entry.as_text() else {
-            return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "an entry of `resources:` is not text"));
+    /// `openapi:`; the first schema that is met counts.
+    fn openapi(&mut self, kustomization: &Kustomization) -> Result<()> {
+        let Some(entry) = kustomization.get("openapi").and_then(|openapi| openapi.get("path")).filter(|_| self.schema.is_none()) else {
+            return Ok(());
         };
-        let Some(path) = self.local(kustomization, entry, text)? else { return Ok(()) };
-        match self.files.find(&path) {
-            Found::File => {
-                let documents = match self.files.documents(&path) {
-                    Ok(documents) => documents,
-                    Err(refusal) => {
-                        self.build.unread.push(refusal);
-                        return Ok(());
-                    }
-                };
-                for document in documents.iter() {
-                    self.manifest(document, objects)?;
-                }
-                Ok(())
-            }
-            Found::Folder => {
-                let mut inner = Vec::new();
-                self.level(&path, &mut inner, false)?;
-                for object in inner {
-                    self.append(object, objects, entry)?;
-                }
-                Ok(())
-            }
-            _ => unreachable!("`local` lets files and folders through"),
+        if let Some(path) = self.local(kustomization, entry)?
+            && let Some(schema) = self.files.documents(&path)?.first()
+        {
+            self.schema = Some(reference::schema_kinds(schema).into_iter().collect());
         }
+        Ok(())
+    }
+
+    /// How the lists of an object merge.
+    pub(super) fn lists(&self, id: &Id) -> Lists {
+        match &self.schema {
+            None => Lists::of(&id.api_version, &id.kind),
+            Some(kinds) if kinds.contains(&(id.api_version.clone(), id.kind.clone())) => Lists::Keyed,
+            Some(_) => Lists::Replaced,
+        }
+    }
+
+    fn resource(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut Vec<Object>) -> Result<()> {
+        let Some(path) = self.local(kustomization, entry)? else { return Ok(()) };
+        if self.files.find(&path) == Found::Folder {
+            let mut inner = Vec::new();
+            self.level(&path, &mut inner, false)?;
+            return inner.into_iter().try_for_each(|object| append(object, objects, entry));
+        }
+        let documents = self.files.documents(&path)?;
+        documents.iter().try_for_each(|document| self.manifest(document, objects))
     }
 
     /// Adds the objects of a document; lists are unfolded.
     fn manifest(&mut self, document: &Rc<Node>, objects: &mut Vec<Object>) -> Result<()> {
-        if document.is_null() || document.entries().is_empty() {
+        if document.entries().is_empty() {
             return Ok(());
         }
         let kind = document.text_at(&["kind"]);
         if let Some(items) = document.get("items").filter(|_| kind.ends_with("List")) {
-            for item in items.items() {
-                self.manifest(item, objects)?;
-            }
-            return Ok(());
+            return items.items().iter().try_for_each(|item| self.manifest(item, objects));
         }
-        if kind.is_empty() || Id::of(document).name.is_empty() {
+        if kind.is_empty() || (Id::of(document).name.is_empty() && !kind.ends_with("List")) {
             let place = document.place();
             return Err(Refusal {
                 code: RefusalCode::DoesNotRender,
@@ -159,60 +166,55 @@ impl Builder<'_> {
             });
         }
         self.serial += 1;
-        let object = Object::new(self.serial, document.clone(), &By::Manifest);
-        self.append(object, objects, document)
-    }
-
-    fn append(&mut self, object: Object, objects: &mut Vec<Object>, at: &Node) -> Result<()> {
-        if objects.iter().any(|other| other.id.is(&object.id)) {
-            let detail = format!("{} {} is there twice, which Kustomize refuses", object.id.kind, object.id.name);
-            return Err(Refusal { code: RefusalCode::DoesNotRender, place: at.place(), detail });
-        }
-        objects.push(object);
-        Ok(())
+        append(Object::new(self.serial, document.clone(), &By::Manifest), objects, document)
     }
 
     fn component(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut Vec<Object>) -> Result<()> {
-        let Some(text) = entry.as_text() else {
-            return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "an entry of `components:` is not text"));
+        let Some(path) = self.local(kustomization, entry)? else {
+            self.veil(objects);
+            return Ok(());
         };
-        let Some(path) = self.local(kustomization, entry, text)? else { return Ok(()) };
         if self.stack.len() == 1 && Some(&path) == self.overlay.join(COMPONENT).as_ref() {
             self.build.at_component = snapshot(objects);
         }
         match self.files.find(&path) {
             Found::Folder => self.level(&path, objects, true),
-            _ => Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, format!("the component `{text}` is no folder"))),
+            _ => Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, format!("the component `{path}` is no folder"))),
         }
     }
 
-    /// The path of a file or folder that a kustomization names; `None`, with a note, when it cannot be read.
-    fn local(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, text: &str) -> Result<Option<RepoPath>> {
+    /// The file or folder that an entry of a kustomization names; `None`, with a note, when it cannot be read.
+    pub(super) fn local(&mut self, kustomization: &Kustomization, entry: &Rc<Node>) -> Result<Option<RepoPath>> {
+        let text = entry.as_text().ok_or_else(|| kustomization.refuse(RefusalCode::DoesNotRender, entry, "a path is no text"))?;
         let path = kustomization.folder.join(text);
-        if let Some(path) = &path {
-            match self.files.find(path) {
-                Found::File | Found::Folder => return Ok(Some(path.clone())),
-                Found::Symlink | Found::Submodule => {
-                    self.build.unread.push(Refusal { place: entry.place(), ..not_a_file(path) });
-                    return Ok(None);
-                }
-                Found::Unread => {
-                    let detail = format!("`{path}` was not read: it is not YAML by its name, or too large");
-                    self.build.unread.push(kustomization.refuse(RefusalCode::Unsupported, entry, detail));
-                    return Ok(None);
-                }
-                Found::Nothing => {}
+        let found = path.as_ref().map_or(Found::Nothing, |path| self.files.find(path));
+        let refusal = match (found, path) {
+            (Found::File | Found::Folder, Some(path)) => return Ok(Some(path)),
+            (Found::Symlink | Found::Submodule, Some(path)) => Refusal { place: entry.place(), ..not_a_file(&path) },
+            (Found::Unread, Some(path)) => {
+                let detail = format!("`{path}` was not read: it is not YAML by its name, or too large");
+                kustomization.refuse(RefusalCode::Unsupported, entry, detail)
+            }
+            _ if is_remote(text) => {
+                let detail = format!("`{text}` is fetched from elsewhere, so that what it holds cannot be seen");
+                kustomization.refuse(RefusalCode::RemoteBase, entry, detail)
+            }
+            (_, None) => {
+                return Err(kustomization.refuse(RefusalCode::OutsideScope, entry, format!("`{text}` lies outside the repository")));
+            }
+            (_, Some(path)) => return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, format!("`{path}` does not exist"))),
+        };
+        self.build.unread.push(refusal);
+        Ok(None)
+    }
+
+    /// Says of all objects that what was noted last may have set their fields.
+    pub(super) fn veil(&self, objects: &mut [Object]) {
+        if let Some(refusal) = self.build.unread.last() {
+            for object in objects {
+                object.veil(refusal);
             }
         }
-        if is_remote(text) {
-            let detail = format!("`{text}` is fetched from elsewhere, so that what it holds cannot be seen");
-            self.build.unread.push(kustomization.refuse(RefusalCode::RemoteBase, entry, detail));
-            return Ok(None);
-        }
-        Err(match path {
-            None => kustomization.refuse(RefusalCode::OutsideScope, entry, format!("`{text}` lies outside the repository")),
-            Some(path) => kustomization.refuse(RefusalCode::DoesNotRender, entry, format!("`{path}` does not exist")),
-        })
     }
 
     fn generators(&mut self, kustomization: &Kustomization, objects: &mut Vec<Object>) {
@@ -235,170 +237,96 @@ impl Builder<'_> {
         }
     }
 
+    /// The transformers of one level, in Kustomize's order.
     fn transformers(&mut self, kustomization: &Kustomization, objects: &mut Vec<Object>, own: bool) -> Result<()> {
+        let (more_patches, more_replicas): (&[_], &[_]) =
+            if own { (&self.additions.patches, &self.additions.replicas) } else { (&[], &[]) };
         for entry in kustomization.list("patchesStrategicMerge") {
-            let text = entry.as_text().unwrap_or_default();
-            let patches = match self.files.embedded(entry) {
-                Ok(documents) if documents.iter().any(|document| !document.entries().is_empty()) => documents,
-                _ => {
-                    let Some(path) = self.local(kustomization, entry, text)? else { continue };
-                    self.files.documents(&path)?
-                }
-            };
-            for patch in patches.iter() {
-                self.merge_patch(kustomization, entry, patch, None, objects)?;
-            }
+            self.merge_patches(kustomization, entry, objects)?;
         }
-        let additions: &[Rc<Node>] = if own { &self.additions.patches } else { &[] };
-        for entry in kustomization.list("patches").iter().chain(additions) {
+        for entry in kustomization.list("patches").iter().chain(more_patches) {
             self.patch(kustomization, entry, objects)?;
         }
-        transform::namespace(kustomization, objects);
-        transform::prefix(kustomization, objects);
+        transform::namespace(&kustomization.text("namespace"), objects);
+        transform::prefix(&kustomization.text("namePrefix"), &kustomization.text("nameSuffix"), objects);
         transform::labels(kustomization, objects);
         transform::annotations(kustomization, objects);
         for entry in kustomization.list("patchesJson6902") {
             self.patch(kustomization, entry, objects)?;
         }
         // `kustomize edit set replicas`, which Argo CD runs, replaces the entry of that name.
-        let additions: &[Rc<Node>] = if own { &self.additions.replicas } else { &[] };
-        let replaced = |entry: &Rc<Node>| additions.iter().any(|addition| addition.text_at(&["name"]) == entry.text_at(&["name"]));
-        for entry in kustomization.list("replicas").iter().filter(|entry| !replaced(entry)).chain(additions) {
-            let hit = transform::replicas(entry, objects, &self.references);
-            if !hit && !self.may_miss() {
-                let detail = format!(
-                    "`replicas:` names `{}`, which is no Deployment, StatefulSet, ReplicaSet or ReplicationController here",
-                    entry.text_at(&["name"])
-                );
-                return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, detail));
-            }
+        let replaced = |entry: &Rc<Node>| more_replicas.iter().any(|addition| addition.text_at(&["name"]) == entry.text_at(&["name"]));
+        for entry in kustomization.list("replicas").iter().filter(|entry| !replaced(entry)).chain(more_replicas) {
+            self.replicas(kustomization, entry, objects)?;
         }
-        transform::replacements(self.files, kustomization, objects, &mut self.build.unread)?;
+        for entry in kustomization.list("replacements") {
+            self.replacement(kustomization, entry, objects)?;
+        }
         for entry in kustomization.list("transformers") {
-            let detail = "`transformers:` may set any field after every patch";
-            let refusal = kustomization.refuse(RefusalCode::Generated, entry, detail);
-            for object in &mut *objects {
-                object.veil(&refusal);
-            }
-            self.build.unread.push(refusal);
+            self.plugin(kustomization, entry, objects)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn replicas(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut [Object]) -> Result<()> {
+        if transform::replicas(entry, objects, &self.rules) || self.may_miss() {
+            return Ok(());
+        }
+        let name = entry.get("name").and_then(|node| node.shown()).unwrap_or_default();
+        let detail = format!("`replicas:` names `{name}`, which is no Deployment, StatefulSet, ReplicaSet or ReplicationController here");
+        Err(kustomization.refuse(RefusalCode::NoTarget, entry, detail))
+    }
+
+    pub(super) fn replacement(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut [Object]) -> Result<()> {
+        let Some(path) = entry.get("path") else { return self.replace(kustomization, entry, objects) };
+        let Some(file) = self.local(kustomization, path)? else {
+            self.veil(objects);
+            return Ok(());
+        };
+        for document in self.files.documents(&file)?.iter() {
+            let entries = if document.items().is_empty() { std::slice::from_ref(document) } else { document.items() };
+            for entry in entries.iter().filter(|entry| !entry.is_null()) {
+                self.replace(kustomization, entry, objects)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut [Object]) -> Result<()> {
+        if replacement::apply(kustomization, entry, objects)?.is_some() {
+            return Ok(());
+        }
+        let refusal = |code| kustomization.refuse(code, entry, "the source of a replacement cannot be seen");
+        if !self.may_miss() {
+            return Err(refusal(RefusalCode::DoesNotRender));
+        }
+        self.build.unread.push(refusal(RefusalCode::Replaced));
+        self.veil(objects);
         Ok(())
     }
 
     /// Whether objects may be missing here that Kustomize would have.
-    fn may_miss(&self) -> bool {
+    pub(super) fn may_miss(&self) -> bool {
         !self.build.unread.is_empty()
     }
+}
 
-    /// One entry of `patches:`.
-    fn patch(&mut self, kustomization: &Kustomization, entry: &Rc<Node>, objects: &mut Vec<Object>) -> Result<()> {
-        let (inline, path) = (entry.get("patch").filter(|node| !node.is_null()), entry.text_at(&["path"]));
-        let documents = match inline {
-            Some(patch) => self.files.embedded(patch)?,
-            None => {
-                let node = entry.get("path").unwrap_or(entry).clone();
-                let Some(file) = self.local(kustomization, &node, path)? else { return Ok(()) };
-                self.files.documents(&file)?
-            }
-        };
-        let target = entry.get("target").filter(|node| !node.is_null());
-        let selector = target
-            .map(|target| Selector::new(target))
-            .transpose()
-            .map_err(|why| kustomization.refuse(RefusalCode::DoesNotRender, entry, why))?;
-        if documents.first().is_some_and(|document| json_patch::is_patch(document)) {
-            let Some(selector) = selector else {
-                return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "a JSON patch needs a `target`"));
-            };
-            for object in objects.iter_mut().filter(|object| selector.matches(object)) {
-                let tree = json_patch::apply(&object.tree, &documents[0]).map_err(|(operation, why)| {
-                    let place = operation.place().or_else(|| entry.place());
-                    let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
-                    Refusal { code: RefusalCode::DoesNotRender, place, detail }
-                })?;
-                object.remember();
-                object.replace(tree, &By::Json, entry.place().as_ref());
-            }
-            return Ok(());
-        }
-        for patch in documents.iter().filter(|document| !document.is_null()) {
-            self.merge_patch(kustomization, entry, patch, selector.as_ref(), objects)?;
-        }
-        Ok(())
+fn append(object: Object, objects: &mut Vec<Object>, at: &Node) -> Result<()> {
+    if objects.iter().any(|other| other.id.is(&object.id)) {
+        let detail = format!("{} {} is there twice, which Kustomize refuses", object.id.kind, object.id.name);
+        return Err(Refusal { code: RefusalCode::DoesNotRender, place: at.place(), detail });
     }
-
-    fn merge_patch(
-        &mut self,
-        kustomization: &Kustomization,
-        entry: &Rc<Node>,
-        patch: &Rc<Node>,
-        selector: Option<&Selector>,
-        objects: &mut Vec<Object>,
-    ) -> Result<()> {
-        if !matches!(patch.data, Data::Map(_)) || patch.text_at(&["kind"]).is_empty() || Id::of(patch).name.is_empty() {
-            let detail = "the patch is neither a JSON patch nor an object with `kind` and `metadata.name`";
-            return Err(kustomization.refuse(RefusalCode::DoesNotRender, if patch.place().is_some() { patch } else { entry }, detail));
-        }
-        let id = Id::of(patch);
-        let hits: Vec<usize> = match selector {
-            Some(selector) => (0..objects.len()).filter(|index| selector.matches(&objects[*index])).collect(),
-            None => (0..objects.len()).filter(|index| objects[*index].any_id(|theirs| theirs.is(&id))).collect(),
-        };
-        if selector.is_none() && hits.len() != 1 {
-            if hits.is_empty() && self.may_miss() {
-                return Ok(());
-            }
-            let what = if hits.is_empty() { "no object" } else { "several objects" };
-            let detail = format!("the patch for {} {} matches {what}", id.kind, id.name);
-            return Err(kustomization.refuse(RefusalCode::NoTarget, patch, detail));
-        }
-        let allowed = |option: &str| entry.at(&["options", option]).is_some_and(|node| node.data == Data::Bool(true));
-        let (rename, rekind) = (allowed("allowNameChange"), allowed("allowKindChange"));
-        let place: Option<Place> = patch.place();
-        let mut deleted = BTreeSet::new();
-        for index in hits {
-            let object = &mut objects[index];
-            let lists = Lists::of(&object.id.api_version, &object.id.kind);
-            let merged = merge(&object.tree, patch, lists).map_err(|field| {
-                let detail = format!("the patch for {} {} holds another type than the object at `{field}`", id.kind, id.name);
-                kustomization.refuse(RefusalCode::DoesNotRender, patch, detail)
-            })?;
-            let Some(mut tree) = merged else {
-                deleted.insert(index);
-                continue;
-            };
-            if rename || rekind {
-                object.remember();
-            }
-            // Identity and type stay those of the object.
-            let keep = |tree: &mut Rc<Node>, keys: &[&str]| tree.put(keys, object.tree.at(keys).cloned());
-            keep(&mut tree, &["apiVersion"]);
-            keep(&mut tree, &["metadata", "namespace"]);
-            if !rekind {
-                keep(&mut tree, &["kind"]);
-            }
-            if !rename {
-                keep(&mut tree, &["metadata", "name"]);
-            }
-            object.replace(tree, &By::Merge, place.as_ref());
-        }
-        let mut index = 0;
-        objects.retain(|_| {
-            index += 1;
-            !deleted.contains(&(index - 1))
-        });
-        Ok(())
-    }
+    objects.push(object);
+    Ok(())
 }
 
 fn snapshot(objects: &[Object]) -> BTreeMap<usize, Rc<Node>> {
     objects.iter().map(|object| (object.serial, object.tree.clone())).collect()
 }
 
-/// Whether an entry of `resources:` that is no path here names something to fetch.
+/// Whether an entry that is no path here names something to fetch.
 fn is_remote(text: &str) -> bool {
-    text.contains("://") || text.contains("git@") || text.contains("?ref=") || text.ends_with(".git") || {
-        let host = text.split('/').next().unwrap_or_default();
-        text.contains('/') && !host.starts_with('.') && host.contains('.')
-    }
+    let host = text.split('/').next().unwrap_or_default();
+    let domain = text.contains('/') && !host.starts_with('.') && host.contains('.');
+    domain || ["://", "git@", "?ref=", ".git"].iter().any(|mark| text.contains(mark))
 }

@@ -29,9 +29,11 @@ pub(super) struct Owned {
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) files: BTreeMap<RepoPath, String>,
-    /// Object number and field -> file and line.
-    pub(super) lines: BTreeMap<(usize, Field), (RepoPath, usize)>,
+    pub(super) lines: Lines,
 }
+
+/// Object number and field -> file and line.
+pub(super) type Lines = BTreeMap<(usize, Field), (RepoPath, usize)>;
 
 /// Writes the Component at `folder` for these objects, by their number in the build.
 pub(super) fn write(folder: &RepoPath, owned: &BTreeMap<usize, Owned>) -> Written {
@@ -59,12 +61,11 @@ pub(super) fn write(folder: &RepoPath, owned: &BTreeMap<usize, Owned>) -> Writte
     for (name, id) in &entries {
         // A patch with a target is passed over when its object is gone; one without would break the render.
         let _ = write!(text, "  - path: {name}\n    target:\n");
-        let group = id.group();
-        for (key, value) in
-            [("group", group), ("version", id.version()), ("kind", &id.kind), ("name", &id.name), ("namespace", &id.namespace)]
-        {
+        // Targets are regular expressions.
+        let name = id.name.replace('.', "\\.");
+        for (key, value) in [("group", id.group()), ("version", id.version()), ("kind", &id.kind), ("name", &name), ("namespace", &id.namespace)] {
             if !value.is_empty() {
-                let _ = writeln!(text, "      {key}: {}", plain(&value.replace('.', "\\.")));
+                let _ = writeln!(text, "      {key}: {}", plain(value));
             }
         }
     }
@@ -206,14 +207,9 @@ impl Page {
                 }
             }
             // The first missing key is added with all that comes below it.
-            let keys: Vec<&str> = parts[present.min(parts.len() - 1)..]
-                .iter()
-                .filter_map(|part| match part {
-                    Part::Key(key) => Some(*key),
-                    Part::Named(_) => None,
-                })
-                .collect();
-            let mut path = steps[..present.min(parts.len() - 1)].to_vec();
+            let present = present.min(parts.len() - 1);
+            let Some(keys) = fields::keys(field, present) else { continue };
+            let mut path = steps[..present].to_vec();
             path.push(Step::key(keys[0]));
             let _ = write!(self.text, "- op: add\n  path: {}\n  value:", json_patch::pointer(&path));
             let nested = keys[1..].iter().rev().fold(leaf(field, *value), |inner, key| Out::Map(vec![((*key).to_owned(), inner)]));
@@ -221,43 +217,8 @@ impl Page {
                 self.text.push('\n');
             }
             self.print(&nested, 4, false);
-            put(&mut input, field);
+            fields::put(&mut input, field, &Node::new(Data::Bool(true)));
         }
-    }
-}
-
-/// Notes that a field is there now.
-fn put(input: &mut Rc<Node>, field: &Field) {
-    let (steps, present) = fields::steps(field, input);
-    let parts = fields::parts(field);
-    let keys: Vec<&str> = parts[present..]
-        .iter()
-        .filter_map(|part| match part {
-            Part::Key(key) => Some(*key),
-            Part::Named(_) => None,
-        })
-        .collect();
-    put_at(input, &steps[..present], &keys, &Node::new(Data::Bool(true)));
-}
-
-/// Puts a value below a path that is there already.
-pub(super) fn put_at(node: &mut Rc<Node>, steps: &[Step], keys: &[&str], value: &Rc<Node>) {
-    let Some((first, rest)) = steps.split_first() else {
-        node.put(keys, Some(value.clone()));
-        return;
-    };
-    match (&mut Rc::make_mut(node).data, first) {
-        (Data::Map(entries), Step::Key(key)) => {
-            if let Some((_, child)) = entries.iter_mut().find(|(name, _)| name == key) {
-                put_at(child, rest, keys, value);
-            }
-        }
-        (Data::List(items), Step::Index(index)) => {
-            if let Some(child) = items.get_mut(*index) {
-                put_at(child, rest, keys, value);
-            }
-        }
-        _ => {}
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::argo::Overrides;
 use super::build::{Additions, Build, COMPONENT, build};
-use super::component::{self, Owned, put_at};
+use super::component::{self, Owned};
 use super::fields;
 use super::files::{Files, Found, refusal};
 use super::graph::Graph;
-use super::kustomization::Kustomization;
+use super::kustomization::{self, Kustomization};
 use super::node::{Node, Step};
 use super::object::Object;
-use super::site::{self, Sited as Decision};
+use super::site::{Known, Sited as Decision};
 use super::yaml::{self, NewNode, Operation, Target};
 use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
 use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Place, Refusal, RefusalCode, RepoPath, Site, SiteKind, Tree, Value};
@@ -82,7 +82,9 @@ impl<'a> Editor<'a> {
         let before = match build(self.files, self.overlay, &Additions::default()) {
             Ok(build) => build,
             Err(refusal) => {
-                changes.iter().for_each(|change| self.hold(change, refusal.clone()));
+                for change in changes {
+                    self.hold(change, refusal.clone());
+                }
                 return None;
             }
         };
@@ -97,7 +99,7 @@ impl<'a> Editor<'a> {
             }
         }
         if let Ok((draft, reaches)) = self.attempt(&before, &planned) {
-            return self.finish(&before, planned, draft, reaches);
+            return self.finish(&before, &planned, draft, reaches);
         }
         // Something is wrong with at least one: keep those that stand alone.
         let mut good = Vec::new();
@@ -108,15 +110,17 @@ impl<'a> Editor<'a> {
             }
         }
         match self.attempt(&before, &good) {
-            Ok((draft, reaches)) => self.finish(&before, good, draft, reaches),
+            Ok((draft, reaches)) => self.finish(&before, &good, draft, reaches),
             Err(refusal) => {
-                good.iter().for_each(|one| self.hold(one.change, refusal.clone()));
+                for one in good {
+                    self.hold(one.change, refusal.clone());
+                }
                 None
             }
         }
     }
 
-    fn finish(&self, before: &Build, planned: Vec<Planned<'a>>, draft: Draft, reaches: Vec<RepoPath>) -> Option<OverlayEdit> {
+    fn finish(&self, before: &Build, planned: &[Planned<'a>], draft: Draft, reaches: Vec<RepoPath>) -> Option<OverlayEdit> {
         if planned.is_empty() {
             return None;
         }
@@ -135,14 +139,14 @@ impl<'a> Editor<'a> {
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, Refusal> {
         let object =
             before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
-        self.overrides.check(self.files, self.overlay, before, object, &change.field)?;
-        let decision = site::decide(self.files, self.graph, self.overlay, before, object, change)?;
+        self.overrides.check(self.files, self.overlay, object, &change.field)?;
+        let decision = Known { graph: self.graph, overlay: self.overlay, before }.decide(object, change)?;
         Ok(Planned { change, serial: object.serial, decision })
     }
 
     /// Why an object is not there: perhaps because it could not be seen.
     fn absent(&self, change: &Change, before: &Build) -> Refusal {
-        let file = self.overlay.clone();
+        let file = kustomization::file_of(self.files, self.overlay).unwrap_or_default();
         let missing = format!("the overlay renders no {} {}", change.object.kind, change.object.name);
         match before.unread.first() {
             Some(unread) => Refusal { detail: format!("{missing} that can be seen: {}", unread.detail), ..unread.clone() },
@@ -165,13 +169,13 @@ impl<'a> Editor<'a> {
         let reached: BTreeSet<RepoPath> =
             draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
         for other in &reached {
-            self.unmoved(&files, other, &draft)?;
+            self.unmoved(&files, other)?;
         }
         Ok((draft, reached.into_iter().collect()))
     }
 
     /// Another overlay that reads an edited file must render as before.
-    fn unmoved(&self, files: &Files<'_>, other: &RepoPath, draft: &Draft) -> Result<(), Refusal> {
+    fn unmoved(&self, files: &Files<'_>, other: &RepoPath) -> Result<(), Refusal> {
         let trees = |files: &Files<'_>| {
             build(files, other, &Additions::default()).map(|build| build.objects.into_iter().map(|object| object.tree).collect::<Vec<_>>())
         };
@@ -181,7 +185,8 @@ impl<'a> Editor<'a> {
             (Err(before), Err(after)) if before == after => Ok(()),
             _ => {
                 let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
-                Err(Refusal { code: RefusalCode::WouldNotWin, place: draft.sites.first().map(|site| site.place.clone()), detail })
+                let file = kustomization::file_of(files, other).unwrap_or_default();
+                Err(Refusal::at(RefusalCode::Shared, &file, None, detail))
             }
         }
     }
@@ -200,7 +205,7 @@ impl<'a> Editor<'a> {
         let mut files = BTreeMap::new();
         let mut lines = BTreeMap::new();
         if !owned.is_empty() {
-            lines = self.component(before, owned, &mut files, &mut operations)?;
+            lines = self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {
             self.writable(&path)?;
@@ -234,10 +239,10 @@ impl<'a> Editor<'a> {
     fn component(
         &self,
         before: &Build,
-        wanted: BTreeMap<usize, BTreeMap<Field, Value>>,
+        wanted: &BTreeMap<usize, BTreeMap<Field, Value>>,
         files: &mut BTreeMap<RepoPath, NewFile>,
         operations: &mut BTreeMap<RepoPath, Vec<Operation>>,
-    ) -> Result<BTreeMap<(usize, Field), (RepoPath, usize)>, Refusal> {
+    ) -> Result<component::Lines, Refusal> {
         let folder = self.overlay.join(COMPONENT).unwrap_or_default();
         self.check_component(&folder)?;
         let mut owned: BTreeMap<usize, Owned> = BTreeMap::new();
@@ -282,13 +287,13 @@ impl<'a> Editor<'a> {
                     match entry {
                         Entry::File { bytes, .. } if bytes.starts_with(component::HEADER.as_bytes()) => {}
                         Entry::File { .. } | Entry::Unread => return foreign(path),
-                        Entry::Symlink | Entry::Submodule => return Err(super::kustomization::not_a_file(path)),
+                        Entry::Symlink | Entry::Submodule => return Err(kustomization::not_a_file(path)),
                     }
                 }
                 Ok(())
             }
             Found::File | Found::Unread => foreign(folder),
-            Found::Symlink | Found::Submodule => Err(super::kustomization::not_a_file(folder)),
+            Found::Symlink | Found::Submodule => Err(kustomization::not_a_file(folder)),
         }
     }
 
@@ -301,7 +306,7 @@ impl<'a> Editor<'a> {
         }
         if !self.graph.belongs_to(&kustomization.file, self.overlay) {
             let detail = "the kustomization is read by other overlays too";
-            return Err(Refusal::at(RefusalCode::WouldNotWin, &kustomization.file, None, detail));
+            return Err(Refusal::at(RefusalCode::Shared, &kustomization.file, None, detail));
         }
         let value = NewNode::Scalar(yaml::Scalar::Text(COMPONENT.to_owned()));
         let at = |path: Vec<yaml::Step>| Target { document: 0, path, inner: None };
@@ -359,8 +364,8 @@ fn check(before: &Build, after: &Build, planned: &[Planned<'_>], sites: &[Site])
             }
             // Quantities may be written in several ways: the same node on both sides.
             if let Some(value) = value {
-                set(&mut expected, field, &value);
-                set(&mut found, field, &value);
+                fields::put(&mut expected, field, &value);
+                fields::put(&mut found, field, &value);
             }
         }
         if expected != found {
@@ -378,21 +383,6 @@ fn loses(object: &Object, field: &Field, place: Option<Place>) -> Refusal {
         None => "the value would have no effect".to_owned(),
     };
     Refusal { code: RefusalCode::WouldNotWin, place: winner.or(place), detail }
-}
-
-/// Puts a node at a field, with the maps on the way.
-fn set(tree: &mut Rc<Node>, field: &Field, value: &Rc<Node>) {
-    let parts = fields::parts(field);
-    let (steps, present) = fields::steps(field, tree);
-    let present = present.min(parts.len() - 1);
-    let keys: Vec<&str> = parts[present..]
-        .iter()
-        .filter_map(|part| match part {
-            fields::Part::Key(key) => Some(*key),
-            fields::Part::Named(_) => None,
-        })
-        .collect();
-    put_at(tree, &steps[..present], &keys, value);
 }
 
 /// The target of a node in its file.

@@ -81,6 +81,39 @@ pub(super) fn steps(field: &Field, object: &Rc<Node>) -> (Vec<Step>, usize) {
     (steps.clone(), parts.len())
 }
 
+/// The keys of a field's path from a part on; `None` when the item of a list is among them.
+pub(super) fn keys(field: &Field, from: usize) -> Option<Vec<&'static str>> {
+    let key = |part: &Part| match part {
+        Part::Key(key) => Some(*key),
+        Part::Named(_) => None,
+    };
+    parts(field)[from..].iter().map(key).collect()
+}
+
+/// Puts a node at a field, with the maps on the way; nothing happens when a list on the way has no such item.
+pub(super) fn put(tree: &mut Rc<Node>, field: &Field, value: &Rc<Node>) {
+    let (steps, present) = steps(field, tree);
+    let present = present.min(parts(field).len() - 1);
+    if let Some(keys) = keys(field, present) {
+        put_below(tree, &steps[..present], &keys, value);
+    }
+}
+
+fn put_below(node: &mut Rc<Node>, steps: &[Step], keys: &[&str], value: &Rc<Node>) {
+    let Some((first, rest)) = steps.split_first() else {
+        node.put(keys, Some(value.clone()));
+        return;
+    };
+    let child = match (&mut Rc::make_mut(node).data, first) {
+        (Data::Map(entries), Step::Key(key)) => entries.iter_mut().find(|(name, _)| name == key).map(|(_, child)| child),
+        (Data::List(items), Step::Index(index)) => items.get_mut(*index),
+        _ => None,
+    };
+    if let Some(child) = child {
+        put_below(child, rest, keys, value);
+    }
+}
+
 /// What stands at a field; a null counts as nothing.
 pub(super) fn find<'a>(field: &Field, object: &'a Rc<Node>) -> Option<&'a Rc<Node>> {
     let mut node = object;

@@ -20,11 +20,15 @@ pub(super) struct Files<'a> {
     over: BTreeMap<RepoPath, Arc<[u8]>>,
     below: Option<&'a Files<'a>>,
     parsed: RefCell<BTreeMap<RepoPath, Rc<Parsed>>>,
-    inner: RefCell<BTreeMap<(RepoPath, usize, Vec<Step>), Documents>>,
+    /// Inline patches, by the scalar that holds them.
+    inner: RefCell<BTreeMap<Scalar, Documents>>,
 }
 
 /// The roots of a file's documents.
 pub(super) type Documents = Rc<[Rc<Node>]>;
+
+/// A scalar: its file, document and path.
+type Scalar = (RepoPath, usize, Vec<Step>);
 
 type Parsed = Result<(Stream, Documents), Refusal>;
 
@@ -255,7 +259,12 @@ fn mapping(node: &yaml::Node, values: Vec<(&yaml::Node, Rc<Node>)>) -> Result<Da
     }
     let (mut map, mut merged) = (Vec::with_capacity(values.len()), Vec::new());
     for (key, value) in values {
-        match key.as_str().unwrap_or_default() {
+        // `replicas: {{ count }}` reads as a mapping whose key is a mapping.
+        let Some(text) = key.as_str() else {
+            let detail = "a mapping stands where a key should: a `{{ }}` template, or a file that Kubernetes cannot read".to_owned();
+            return Err(YamlError { code: RefusalCode::Templated, line: key.line(), detail });
+        };
+        match text {
             "<<" => {
                 let parents = if value.items().is_empty() { std::slice::from_ref(&value) } else { value.items() };
                 merged.extend(parents.iter().flat_map(|parent| parent.entries().to_vec()));

@@ -51,17 +51,17 @@ fn step(document: &mut Rc<Node>, operation: &Node) -> Result<(), String> {
         Ok::<_, String>((parts, node.clone()))
     };
     match operation.text_at(&["op"]) {
-        "add" => add(document, &at, value()),
+        "add" => add(document, &at, &value()),
         "remove" => change(document, &at, None),
-        "replace" => change(document, &at, Some(value())),
+        "replace" => change(document, &at, Some(&value())),
         "copy" => {
             let (_, node) = from()?;
-            add(document, &at, node)
+            add(document, &at, &node)
         }
         "move" => {
             let (parts, node) = from()?;
             change(document, &parts, None)?;
-            add(document, &at, node)
+            add(document, &at, &node)
         }
         "test" => {
             let (wanted, found) = (value(), find(document, &at));
@@ -101,7 +101,7 @@ fn descend(node: &mut Rc<Node>, parts: &[String], with: &mut dyn FnMut(&mut Data
     }
 }
 
-fn add(document: &mut Rc<Node>, parts: &[String], value: Rc<Node>) -> Result<(), String> {
+fn add(document: &mut Rc<Node>, parts: &[String], value: &Rc<Node>) -> Result<(), String> {
     descend(document, parts, &mut |parent, last| {
         match parent {
             Data::Map(entries) => match entries.iter_mut().find(|(key, _)| **key == *last) {
@@ -121,19 +121,19 @@ fn add(document: &mut Rc<Node>, parts: &[String], value: Rc<Node>) -> Result<(),
 }
 
 /// Replaces what stands at a path, or takes it away.
-fn change(document: &mut Rc<Node>, parts: &[String], value: Option<Rc<Node>>) -> Result<(), String> {
+fn change(document: &mut Rc<Node>, parts: &[String], value: Option<&Rc<Node>>) -> Result<(), String> {
     descend(document, parts, &mut |parent, last| {
         match parent {
             Data::Map(entries) => {
                 let at = entries.iter().position(|(key, _)| **key == *last)?;
-                match &value {
+                match value {
                     Some(value) => entries[at].1 = value.clone(),
                     None => drop(entries.remove(at)),
                 }
             }
             Data::List(items) => {
                 let at = index(last, items.len())?;
-                match &value {
+                match value {
                     Some(value) => items[at] = value.clone(),
                     None => drop(items.remove(at)),
                 }

@@ -69,6 +69,9 @@ impl Kustomization {
                 _ => Refusal::at(RefusalCode::NoKustomization, folder, None, format!("`{folder}` holds no kustomization.yaml")),
             });
         };
+        if matches!(files.find(&file), Found::Symlink | Found::Submodule) {
+            return Err(not_a_file(&file));
+        }
         if let Some(second) = found.next() {
             let detail = format!("`{folder}` holds two kustomizations, and Kustomize takes neither: remove one");
             return Err(Refusal::at(RefusalCode::DoesNotRender, &second, None, detail));
@@ -77,6 +80,9 @@ impl Kustomization {
         let empty = || Refusal::at(RefusalCode::DoesNotRender, &file, None, "the kustomization is empty, which Kustomize refuses");
         let top = documents.first().cloned().ok_or_else(empty)?;
         let Data::Map(entries) = &top.data else { return Err(empty()) };
+        if !entries.iter().any(|(key, value)| !matches!(&**key, "apiVersion" | "kind") && !value.is_null()) {
+            return Err(empty());
+        }
         for (key, value) in entries {
             if !KEYS.iter().chain(&MORE_KEYS).any(|known| known.eq_ignore_ascii_case(key)) {
                 let line = value.origin.as_ref().map(super::node::Origin::line);

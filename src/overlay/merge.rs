@@ -7,14 +7,14 @@ use super::node::{Data, Node};
 /// How the lists of an object merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lists {
-    /// By the keys of Kubernetes' own schema.
+    /// By the keys of a schema.
     Keyed,
     /// Replaced as a whole: a kind that Kustomize has no schema of.
     Replaced,
 }
 
 impl Lists {
-    /// How the lists of a kind merge, by Kustomize's built-in schema.
+    /// How the lists of a kind merge by Kustomize's built-in schema.
     pub(super) fn of(api_version: &str, kind: &str) -> Self {
         let known = matches!(
             (api_version, kind),
@@ -86,7 +86,7 @@ fn walk(target: Option<&Rc<Node>>, patch: &Rc<Node>, lists: Lists, field: &str) 
             None => Ok(Some(patch.clone())),
             Some(keys) => merge_lists(target, mine, patch, theirs, keys, lists),
         },
-        (Data::Map(_), _) | (_, Data::Map(_)) | (Data::List(_), _) | (_, Data::List(_)) => Err(field.to_owned()),
+        (Data::Map(_) | Data::List(_), _) | (_, Data::Map(_) | Data::List(_)) => Err(field.to_owned()),
         _ => Ok(Some(patch.clone())),
     }
 }

@@ -37,14 +37,32 @@ impl Selector {
     pub(super) fn matches(&self, object: &Object) -> bool {
         let fits = |pattern: &Option<Regex>, text: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
         let (old, new) = (object.original(), &object.id);
-        let metadata = |key: &str| object.tree.at(&["metadata", key]);
         (fits(&self.namespace, old.effective_namespace()) || fits(&self.namespace, new.effective_namespace()))
             && (fits(&self.name, &old.name) || fits(&self.name, &new.name))
             && fits(&self.group, new.group())
             && fits(&self.version, new.version())
             && fits(&self.kind, &new.kind)
-            && self.labels.iter().all(|requirement| requirement.holds(metadata("labels").map(|node| &**node)))
-            && self.annotations.iter().all(|requirement| requirement.holds(metadata("annotations").map(|node| &**node)))
+            && self.holds(object)
+    }
+}
+
+impl Selector {
+    /// Whether any identity of the object, old or new, is taken: how replacements select.
+    pub(super) fn matches_any(&self, object: &Object) -> bool {
+        let fits = |pattern: &Option<Regex>, text: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
+        object.any_id(|id| {
+            fits(&self.group, id.group())
+                && fits(&self.version, id.version())
+                && fits(&self.kind, &id.kind)
+                && fits(&self.name, &id.name)
+                && fits(&self.namespace, &id.namespace)
+        }) && self.holds(object)
+    }
+
+    fn holds(&self, object: &Object) -> bool {
+        let metadata = |key: &str| object.tree.at(&["metadata", key]).map(|node| &**node);
+        self.labels.iter().all(|requirement| requirement.holds(metadata("labels")))
+            && self.annotations.iter().all(|requirement| requirement.holds(metadata("annotations")))
     }
 }
 

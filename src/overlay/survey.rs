@@ -39,7 +39,7 @@ pub fn overlays(tree: &Tree, under: &[RepoPath]) -> Vec<RepoPath> {
 fn is_component(files: &Files<'_>, folder: &RepoPath) -> bool {
     let Some(file) = kustomization::file_of(files, folder) else { return false };
     files.find(&file) == Found::File
-        && files.bytes(&file).is_some_and(|bytes| bytes.windows(9).any(|window| window == b"Component"))
+        && files.bytes(&file).is_some_and(|bytes| std::str::from_utf8(bytes).is_ok_and(|text| text.contains("Component")))
         && Kustomization::load(files, folder).is_ok_and(|kustomization| kustomization.is_component())
 }
 

@@ -13,6 +13,7 @@ use crate::model::RefusalCode;
 
 mod block;
 mod embedded;
+mod ending;
 mod flow;
 mod guard;
 mod lines;

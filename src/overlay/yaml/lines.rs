@@ -1,5 +1,7 @@
 //! Lines and gaps of a text. A line ends with LF, CRLF or a lone CR.
 
+use std::borrow::Cow;
+
 /// The line of an offset, from 1.
 pub(super) fn number(bytes: &[u8], at: usize) -> usize {
     bytes[..at].split(|byte| *byte == b'\n').count()
@@ -49,9 +51,23 @@ pub(super) fn break_before(text: &str, at: usize) -> &str {
     &text[start - length..start]
 }
 
+/// Where the break before the line that holds `at` starts.
+pub(super) fn start_of_break_before(text: &str, at: usize) -> usize {
+    start(text, at) - break_before(text, at).len()
+}
+
 /// The break that a new line beside the one that holds `at` should have: its own, the one before it, or LF.
 pub(super) fn neighbour_break(text: &str, at: usize) -> &str {
     [break_of(text, at), break_before(text, at), "\n"].into_iter().find(|it| !it.is_empty()).unwrap_or("\n")
+}
+
+/// The text with a break at its end.
+pub(super) fn whole(text: &str) -> Cow<'_, str> {
+    if text.is_empty() || text.ends_with(['\n', '\r']) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{text}{}", neighbour_break(text, text.len())))
+    }
 }
 
 /// The first byte from `at` on that is neither white space nor part of a comment.

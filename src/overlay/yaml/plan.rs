@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    NewNode, Operation, Scalar, Step, Stream, Style, Target, YamlError, block, embedded, flow, lines,
+    NewNode, Operation, Scalar, Step, Stream, Style, Target, YamlError, block, embedded, ending, flow, lines,
     splice::{self, Splice},
     tree::{Content, Node, duplicated},
     value::is_merge,
@@ -53,8 +53,11 @@ impl<'n> Rework<'n> {
 }
 
 /// Plans all operations on a text: sorted splices that do not overlap.
+///
+/// Planning is on whole lines: a text without a final break is given one, and what is planned is then fitted to its true end.
 pub(super) fn plan(text: &str, stream: &Stream, operations: &[&Operation]) -> Result<Vec<Splice>, YamlError> {
-    let mut planner = Planner { text, stream, habits: BTreeMap::new(), splices: Vec::new(), reworks: BTreeMap::new() };
+    let full = lines::whole(text);
+    let mut planner = Planner { text: &full, stream, habits: BTreeMap::new(), splices: Vec::new(), reworks: BTreeMap::new() };
     let mut embedded: BTreeMap<(usize, &[Step]), Vec<Operation>> = BTreeMap::new();
     for operation in operations {
         let at = operation.at();
@@ -66,11 +69,20 @@ pub(super) fn plan(text: &str, stream: &Stream, operations: &[&Operation]) -> Re
             None => planner.plan(operation, at)?,
         }
     }
+    planner.plan_reworks()?;
+    let goes_on = planner.splices.iter().any(|splice| splice.span.start == full.len());
     for ((document, path), operations) in embedded {
-        let trail = planner.find(document, path)?;
-        planner.splices.extend(embedded::plan(text, trail[trail.len() - 1], &operations)?);
+        planner.splices.extend(embedded::plan(&full, &planner.find(document, path)?, &operations)?);
     }
-    planner.finish()
+    let mut splices = planner.splices;
+    splices.extend(ending::unfinished(text, stream).filter(|fix| goes_on && !splices.iter().any(|it| it.span.contains(&fix.span.start))));
+    splice::sort(&mut splices);
+    splices.dedup();
+    if let Some(at) = splice::overlap(&splices) {
+        return Err(YamlError::new(Unsupported, lines::number(full.as_bytes(), at), "two operations change the same place"));
+    }
+    ending::fit(text, &full, stream, &mut splices);
+    Ok(splices)
 }
 
 struct Planner<'n> {
@@ -127,25 +139,15 @@ impl<'n> Planner<'n> {
         Ok(())
     }
 
-    /// Sorts what was planned. Overlaps are refused.
-    fn finish(mut self) -> Result<Vec<Splice>, YamlError> {
+    fn plan_reworks(&mut self) -> Result<(), YamlError> {
         for rework in self.reworks.values() {
-            let splices = match rework.node() {
+            self.splices.extend(match rework.node() {
                 node if node.is_null() => fill(self.text, rework)?,
                 node if node.style == Style::Flow => flow::plan(self.text, rework),
                 _ => block::plan(self.text, rework)?,
-            };
-            self.splices.extend(splices);
+            });
         }
-        splice::sort(&mut self.splices);
-        self.splices.dedup();
-        match splice::overlap(&self.splices) {
-            None => Ok(self.splices),
-            Some(at) => {
-                let line = lines::number(self.text.as_bytes(), at);
-                Err(YamlError::new(Unsupported, line, "two operations change the same place"))
-            }
-        }
+        Ok(())
     }
 
     /// The mapping or sequence at a path, to be changed.
@@ -266,9 +268,7 @@ fn set(text: &str, trail: &[&Node], to: &Scalar) -> Result<Vec<Splice>, YamlErro
     let header = text[node.span.start..].find([' ', '\t', '\r', '\n']).map_or(node.span.end, |offset| node.span.start + offset);
     let mut splices = vec![splice(node.span.start, header, new)];
     if node.span.end > body {
-        let last_break = lines::break_of(text, node.span.end);
-        let start = if last_break.is_empty() { body - lines::break_before(text, body).len() } else { body };
-        splices.push(splice(start, node.span.end + last_break.len(), String::new()));
+        splices.push(splice(body, lines::next(text, node.span.end), String::new()));
     }
     Ok(splices)
 }

@@ -1,8 +1,10 @@
 //! Texts as people write them, with every habit that has ever tripped an editor, and edits that are legal in them.
 
+use std::fmt::Write as _;
+
 use prescale::overlay::yaml::{NewNode, Operation, Scalar, Step, Target};
 use proptest::{collection::vec, prelude::*};
-use rand::{RngExt as _, SeedableRng as _};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Keys, as written and as read.
@@ -39,7 +41,7 @@ const SCALARS: &[&str] = &[
     "'it''s'",
     "\"a # b\"",
     "\"\\u00e9\\n\"",
-    "http://x.y:80/z?a=b#c",
+    "http://x.y:80/z&a=b#c",
     "größe",
     "\"🦀\"",
     "a b c",
@@ -72,7 +74,7 @@ const LINES: &[&str] = &["text", "# no comment", "key: value", "", "  more", "- 
 
 /// A value to be written in some style.
 #[derive(Clone, Debug)]
-pub enum Shape {
+pub(super) enum Shape {
     Scalar(usize),
     BlockScalar(usize),
     /// Header and lines.
@@ -86,8 +88,9 @@ pub enum Shape {
 }
 
 /// A text and what to do in it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(super) struct Case {
     documents: Vec<Shape>,
     json: bool,
     bom: bool,
@@ -101,7 +104,7 @@ pub struct Case {
 }
 
 /// Any case.
-pub fn case() -> impl Strategy<Value = Case> {
+pub(super) fn case() -> impl Strategy<Value = Case> {
     let look = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), 0..4_u8, prop::bool::weighted(0.7), prop::bool::weighted(0.2));
     let indents = (1..6_usize, 0..4_usize, any::<u64>());
     (vec(root(), 1..4), look, indents, vec((any::<u32>(), any::<u8>()), 1..5)).prop_map(|(documents, look, indents, picks)| Case {
@@ -153,7 +156,7 @@ fn entries(inner: impl Strategy<Value = Shape>, least: usize) -> impl Strategy<V
 
 impl Case {
     /// The text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut writer = Writer {
             step: self.step,
             dash: self.dash,
@@ -204,7 +207,7 @@ impl Case {
     }
 
     /// Operations that are legal, and do not get in each other's way.
-    pub fn operations(&self) -> Vec<Operation> {
+    pub(super) fn operations(&self) -> Vec<Operation> {
         let mut possible = Vec::new();
         for (document, shape) in self.documents().iter().enumerate() {
             let root = Target { document, path: Vec::new(), inner: None };
@@ -344,7 +347,7 @@ impl Writer {
     fn end_of_line(&mut self) {
         if self.comments && !self.json && self.chance(0.2) {
             let serial = self.out.len();
-            self.out.push_str(&format!(" # it's \"{serial}\": {{x}}"));
+            write!(self.out, " # it's \"{serial}\": {{x}}").unwrap();
         } else if self.chance(0.05) {
             self.out.push_str("  ");
         }
@@ -359,7 +362,7 @@ impl Writer {
         if self.comments && self.chance(0.1) {
             let serial = self.out.len();
             self.spaces(column);
-            self.out.push_str(&format!("# - about {serial}\n"));
+            writeln!(self.out, "# - about {serial}").unwrap();
         }
     }
 
@@ -469,7 +472,7 @@ impl Writer {
         }
         let text = writer.out;
         match style {
-            4 => self.out.push_str(&format!("'{}'", text.replace('\'', "''"))),
+            4 => write!(self.out, "'{}'", text.replace('\'', "''")).unwrap(),
             5 => self.out.push_str(&serde_json::to_string(&text).unwrap()),
             _ => {
                 self.out.push_str(["|", "|-", "|+", "|-"][usize::from(style)]);
@@ -510,9 +513,9 @@ impl Writer {
                     }
                 }
             }),
-            Shape::Sequence(_, items) => {
-                self.collection('[', ']', column, lines, items.len(), |writer, index, column| writer.flow_on(&items[index], column, lines))
-            }
+            Shape::Sequence(_, items) => self.collection('[', ']', column, lines, items.len(), |writer, index, column| {
+                writer.flow_on(&items[index], column, lines);
+            }),
             Shape::Null(_) => self.out.push_str(if self.json { "null" } else { "~" }),
             Shape::Scalar(index) if !self.json => self.out.push_str(SCALARS[*index]),
             Shape::Scalar(index) => {
@@ -524,7 +527,7 @@ impl Writer {
                 };
                 self.out.push_str(if ["3", "-1", "0.5", "true"].contains(&scalar) { scalar } else { &quoted });
             }
-            Shape::BlockScalar(index) | Shape::Lines(index, _) => self.out.push_str(&format!("\"text {index}\"")),
+            Shape::BlockScalar(index) | Shape::Lines(index, _) => write!(self.out, "\"text {index}\"").unwrap(),
             Shape::Held(..) => self.out.push_str("\"{}\""),
         }
     }
