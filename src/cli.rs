@@ -119,7 +119,7 @@ struct Planning {
     #[command(flatten)]
     settings: Settings,
     /// How the plan is printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_enum, default_value_t = Format::Table, overrides_with = "output")]
     output: Format,
     /// Exit with 3 where something is held because of an error
     #[arg(long)]

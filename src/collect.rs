@@ -127,16 +127,22 @@ impl Span {
 }
 
 impl Source {
-    /// Whether the source answers, and what it is, in a line.
-    pub async fn health(&self) -> anyhow::Result<String> {
+    /// Whether the source answers: what it is, and what about it is likely a mistake.
+    pub async fn health(&self) -> anyhow::Result<(String, Vec<String>)> {
         match self {
             Self::Prometheus(prometheus) => {
                 let health = health(prometheus).await?;
-                let missing =
-                    if health.missing.is_empty() { String::new() } else { format!("; no series of {}", health.missing.join(", ")) };
-                Ok(format!("{}{missing}", health.server))
+                let mut warnings = Vec::new();
+                if !health.missing.is_empty() {
+                    warnings.push(format!("no series of {}: what needs them is held", health.missing.join(", ")));
+                }
+                if health.clusters.len() > 1 && prometheus.settings().cluster.is_none() {
+                    let clusters = health.clusters.join(", ");
+                    warnings.push(format!("clusters {clusters} share it: say which one is meant as `metrics.prometheus.cluster`"));
+                }
+                Ok((health.server, warnings))
             }
-            Self::Files(path) if path.exists() => Ok(format!("files in `{}`", path.display())),
+            Self::Files(path) if path.exists() => Ok((format!("files in `{}`", path.display()), Vec::new())),
             Self::Files(path) => anyhow::bail!("`{}` does not exist: correct `metrics.files`", path.display()),
         }
     }

@@ -70,7 +70,10 @@ pub async fn publish(
         let Some(commit) = commit else { return Ok(Published { group, commit: None, base, tries: tries - 1 }) };
         match block_in_place(|| repository.push(commit, base))? {
             Pushed::Done => return Ok(Published { group, commit: Some(commit), base, tries }),
-            Pushed::Refused { why } => bail!("the push to `{}` was refused: {why}", repository.label()),
+            Pushed::Refused { why } => bail!(
+                "the push to `{}` was refused: {why}; let this user or token push to the branch, or look at the server's rules for it",
+                repository.label()
+            ),
             Pushed::Lost { .. } => {
                 tracing::info!(tries, "the branch moved; rebuilding on its new head");
                 tokio::time::sleep(pause(tries, plan.at, commit)).await;

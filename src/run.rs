@@ -38,8 +38,11 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
     let past = world.store.records(now, TimeDelta::days(2)).await?;
 
     let snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
+    tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
     let outlook = forecast::all(&snapshot, &world.config.forecast());
     let mut plan = decide::plan(&snapshot, &outlook, &world.config.decide());
+
+    tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
     let mut groups = Vec::new();
     for (route, rhythm) in Group::KINDS {
@@ -88,11 +91,14 @@ impl World {
         &self.repository
     }
 
-    /// The group's changes, edited and proven anew on another commit.
+    /// The group's changes, edited and proven anew on another commit. A value that someone else set meanwhile is theirs.
     async fn rebuild(&self, group: &Group, base: CommitId) -> anyhow::Result<Proven> {
-        let changes: Vec<Change> = group.proven.changes().map(|(sited, _)| sited.change.clone()).collect();
         let tree = blocking(|| self.repository.tree(base))?;
-        self.edit(&changes, &tree, base).await
+        let changes = group.proven.changes().map(|(sited, _)| sited.change.clone());
+        let (still, mut held) = overlay::still_as_planned(changes, &tree);
+        let mut proven = self.edit(&still, &tree, base).await?;
+        proven.held.append(&mut held);
+        Ok(proven)
     }
 
     /// Edits a commit's tree in memory and proves the edits.

@@ -38,7 +38,7 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
     match Kustomize::find(&config.render).await {
         Ok(Some(kustomize)) => say(Outcome::Ok, "render", &kustomize.name())?,
         Ok(None) => {
-            say(Outcome::Warn, "render", "no kustomize or kubectl on the PATH: plans will say `not rendered`; install one of them")?
+            say(Outcome::Warn, "render", "no kustomize or kubectl on the PATH: plans will say `not rendered`; install one of them")?;
         }
         Err(error) => say(Outcome::Fail, "render", &error.to_string())?,
     }
@@ -46,7 +46,12 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
     match Source::open(&config.metrics) {
         Err(error) => say(Outcome::Fail, "metrics", &format!("{error:#}"))?,
         Ok(source) => match source.health().await {
-            Ok(detail) => say(Outcome::Ok, "metrics", &detail)?,
+            Ok((server, warnings)) => {
+                say(Outcome::Ok, "metrics", &server)?;
+                for warning in warnings {
+                    say(Outcome::Warn, "metrics", &warning)?;
+                }
+            }
             Err(error) => say(Outcome::Fail, "metrics", &format!("{error:#}"))?,
         },
     }
@@ -70,7 +75,7 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
             let (governed, amiss) = collect::governed(&tree, &config.overlays.0);
             match (governed.len(), amiss.len()) {
                 (0, 0) => {
-                    say(Outcome::Warn, "policies", "no ScalingPolicy beside any overlay: nothing would be done; see `policies/README.md`")?
+                    say(Outcome::Warn, "policies", "no ScalingPolicy beside any overlay: nothing would be done; see `policies/README.md`")?;
                 }
                 (n, _) => say(Outcome::Ok, "policies", &format!("{n} workloads governed"))?,
             }

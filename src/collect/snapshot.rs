@@ -1,5 +1,7 @@
 //! Git and metrics joined: one [`Observed`] a policy.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::model::policy::delta;
@@ -16,6 +18,9 @@ pub async fn snapshot(
     past: Vec<Record>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Snapshot> {
+    if let Some(absent) = folders.iter().find(|folder| !tree.is_folder(folder)) {
+        anyhow::bail!("the repository has no folder `{absent}` on the tracked branch: correct `overlays` in the configuration, or `repository.branch`");
+    }
     let (governed, amiss) = policies::governed(tree, folders);
     let wanted: Vec<Wanted> = governed.iter().map(|g| Wanted { id: g.rendered.id.clone(), signal: g.policy.spec.signal.clone() }).collect();
     let histories = histories(source, &wanted, now, delta(settings.history), delta(settings.step)).await;
@@ -27,9 +32,9 @@ pub async fn snapshot(
                 signal: governed.policy.spec.signal.clone(),
                 detail: "the source answered nothing for it".to_owned(),
             };
-            let (demand, usage, startup) = match history {
-                Some(history) => (history.demand, history.usage, history.startup),
-                None => (Err(nothing()), std::collections::BTreeMap::new(), None),
+            let (demand, usage, startup, troubles) = match history {
+                Some(history) => (history.demand, history.usage, history.startup, history.troubles),
+                None => (Err(nothing()), BTreeMap::new(), None, Vec::new()),
             };
             Observed {
                 overlay: governed.overlay,
@@ -39,6 +44,7 @@ pub async fn snapshot(
                 demand,
                 usage,
                 startup,
+                troubles,
             }
         })
         .collect();

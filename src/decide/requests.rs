@@ -13,7 +13,7 @@ pub(super) fn decide(workload: &Observed, now: DateTime<Utc>) -> Vec<Decision> {
     if !policy.enabled {
         return Vec::new();
     }
-    let mut decisions = Vec::new();
+    let mut decisions: Vec<Decision> = workload.troubles.iter().cloned().map(Decision::hold).collect();
     for container in &workload.rendered.containers {
         let Some(usage) = workload.usage.get(&container.name) else { continue };
         for (resource, series) in [(Resource::Cpu, &usage.cpu), (Resource::Memory, &usage.memory)] {

@@ -22,6 +22,9 @@ pub const HISTORY: TimeDelta = TimeDelta::days(28);
 /// A file that tells a demo's folder from one that must not be touched.
 const MARKER: &str = ".prescale-demo";
 
+/// What a file of the history holds of a minute.
+type Column<'a> = &'a dyn Fn(&Minute) -> f64;
+
 /// The config repository's files.
 const FILES: [(&str, &str); 9] = [
     ("base/kustomization.yaml", include_str!("../../manifests/demo/base/kustomization.yaml")),
@@ -68,7 +71,7 @@ pub fn make(path: &Path, seed: u64, hours: u32) -> anyhow::Result<Folder> {
         fs::create_dir_all(&folder).with_context(|| cannot("the history"))?;
         let cpu = |m: &Minute| m.pod_cpu * f64::from(m.pods);
         let (pod_cpu, pod_memory) = (format!("cpu.{}", shape.container), format!("memory.{}", shape.container));
-        let columns: [(&str, &dyn Fn(&Minute) -> f64); 4] =
+        let columns: [(&str, Column<'_>); 4] =
             [("requests", &|m| m.requests), ("cpu", &cpu), (&pod_cpu, &|m| m.pod_cpu), (&pod_memory, &|m| m.pod_memory.round())];
         for (signal, value) in columns {
             let mut csv = String::from("timestamp,value\n");

@@ -77,6 +77,8 @@ refusal_codes! {
     Shared = "shared-with-others",
     /// A base or resource is fetched from elsewhere, so that the object cannot be seen.
     RemoteBase = "remote-base",
+    /// Someone else changed the value, or what holds it, since the plan was made.
+    ChangedMeanwhile = "changed-meanwhile",
     /// A construct that Prescale does not edit.
     Unsupported = "unsupported",
     /// The edit did not survive its check: the re-parsed file is not the planned one.

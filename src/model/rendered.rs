@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Bytes, Millicores, ObjectRef, Refusal, RepoPath, WorkloadId};
+use super::{Bytes, Field, Millicores, ObjectRef, Refusal, RepoPath, Resource, Value, WorkloadId};
 
 /// The workloads of one overlay, and what in it could not be read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,29 @@ pub struct RenderedWorkload {
     pub scaler: Scaler,
     /// The workload's own annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+impl RenderedWorkload {
+    /// What a field holds; `None` where nothing sets it.
+    pub fn value(&self, field: &Field) -> Option<Value> {
+        let container = |name: &str| self.containers.iter().find(|container| container.name == name);
+        match (field, &self.scaler) {
+            (Field::Replicas, _) => self.replicas.map(Value::Count),
+            (Field::MinReplicas, Scaler::Hpa(hpa)) => hpa.min.map(Value::Count),
+            (Field::MaxReplicas, Scaler::Hpa(hpa)) => hpa.max.map(Value::Count),
+            (Field::MinReplicaCount, Scaler::Keda(scaled)) => scaled.min.map(Value::Count),
+            (Field::MaxReplicaCount, Scaler::Keda(scaled)) => scaled.max.map(Value::Count),
+            (Field::Request { container: name, resource }, _) => match resource {
+                Resource::Cpu => container(name)?.cpu_request.map(Value::Cpu),
+                Resource::Memory => container(name)?.memory_request.map(Value::Memory),
+            },
+            (Field::Limit { container: name, resource }, _) => match resource {
+                Resource::Cpu => container(name)?.cpu_limit.map(Value::Cpu),
+                Resource::Memory => container(name)?.memory_limit.map(Value::Memory),
+            },
+            _ => None,
+        }
+    }
 }
 
 /// A container's requests and limits. A quantity that does not parse is absent.

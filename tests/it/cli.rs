@@ -24,8 +24,8 @@ fn configuration_errors_name_the_nearest_key_and_exit_with_2() {
     shop.run("plan", &shop.local("decision: {every: 1s}\n"), &[]).says(2, &["between 1m and 7d"]);
     shop.run("plan", "/nowhere/prescale.yaml", &[]).says(2, &["/nowhere/prescale.yaml"]);
     shop.run("plan", &shop.local("  - broken: [\n"), &[]).says(2, &["prescale.yaml"]);
-    let both = format!("metrics: {{files: /tmp, prometheus: {{url: 'http://localhost:1'}}}}\n");
-    shop.run("plan", &shop.local(&both), &[]).says(2, &["both set"]);
+    let both = "metrics: {files: /tmp, prometheus: {url: 'http://localhost:1'}}\n";
+    shop.run("plan", &shop.local(both), &[]).says(2, &["both set"]);
     let none = Ran::of(prescale(&["plan"]).current_dir(shop.path().join("history")));
     none.says(2, &["repository.url"]);
 }
@@ -92,7 +92,7 @@ fn the_demo_prints_plan_commit_and_diff_and_is_the_same_each_time() {
     let root = tempfile::tempdir().unwrap();
     let run = |more: &[&str]| Ran::of(prescale(&["demo", "--dir", "shop"]).args(more).current_dir(root.path()));
     let first = run(&[]);
-    first.says(0, &["Plan of 2026-11-16", "Pushed commit", "Set backend replicas from 3 to", "-    count: 3 # per zone: one", "Try next"]);
+    first.says(0, &["Plan of 2026-11-16", "Pushed commit", "Set backend replicas from 3 to", "- count: 3 # per zone: one", "Try next"]);
     let tip = || git(&root.path().join("shop/config.git"), &["rev-parse", "main"]);
     let (before, second) = (tip(), run(&[]));
     assert_eq!((first.out, before), (second.out, tip()), "same seed, same bytes");

@@ -1,6 +1,6 @@
 //! All integration tests, in one binary: real servers, real tools, real files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panic, and may say what it counted")]
 
 mod support;
 

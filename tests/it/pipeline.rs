@@ -22,8 +22,8 @@ fn planned(report: &Json, overlay: &str) -> BTreeSet<(String, String, String)> {
         .map(|change| {
             let object = &change["object"];
             let path = match &change["field"] {
-                Json::String(field) => format!("spec.{field}"),
-                field => format!("spec.template.spec.containers.0.resources.requests.{}", text(&field["request"]["resource"])),
+                Json::String(field) => format!("/spec/{field}"),
+                field => format!("/spec/template/spec/containers/0/resources/requests/{}", text(&field["request"]["resource"])),
             };
             (format!("{}/{}", text(&object["kind"]), text(&object["name"])), path, text(&change["to"]))
         })
@@ -78,7 +78,7 @@ fn real_prometheus_and_git_over_http() {
     doctor.says(0, &["ok metrics", "ok repository branch `main`", "ok policies 4 workloads governed"]);
 
     let report = runs_and_settles(&shop, &config);
-    let pushes = |server: &GitHttp| server.log().iter().filter(|request| request.path.ends_with("git-receive-pack")).count();
+    let pushes = |server: &GitHttp| server.log().iter().filter(|request| request.request.contains("/git-receive-pack")).count();
     let before = pushes(&server);
     assert!(before >= 2);
     shop.run("run", &config, &[]).says(0, &[]);

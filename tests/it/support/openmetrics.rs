@@ -14,7 +14,7 @@ fn pod(shape: &Shape, i: u32) -> String {
 }
 
 /// All of it, from `from` to `to`, a sample a minute.
-pub fn history(from: DateTime<Utc>, to: DateTime<Utc>, seed: u64) -> String {
+pub(crate) fn history(from: DateTime<Utc>, to: DateTime<Utc>, seed: u64) -> String {
     let shapes: Vec<(&Shape, Vec<Minute>)> = SHOP.iter().map(|shape| (shape, minutes(shape, from, to, seed))).collect();
     let mut text = String::new();
 
