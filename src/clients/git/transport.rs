@@ -293,13 +293,13 @@ mod tests {
 
     #[test]
     fn silence_is_bounded_and_progress_is_not() {
-        let tick = Duration::from_millis(60);
+        let tick = Duration::from_millis(400);
         assert_eq!(bounded(tick, |_| 7), Ok(7));
-        assert_eq!(bounded(tick, move |_| thread::sleep(tick * 5)), Err(Ended::Silent));
+        assert_eq!(bounded(tick, move |_| thread::sleep(tick * 4)), Err(Ended::Silent));
         let busy = move |pulse: &Pulse| {
-            for _ in 0..10 {
+            for _ in 0..30 {
                 pulse.beat();
-                thread::sleep(tick / 3);
+                thread::sleep(tick / 20);
             }
         };
         assert_eq!(bounded(tick, busy), Ok(()));
