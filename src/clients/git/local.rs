@@ -1,8 +1,10 @@
 //! Pushing into a repository of this machine, by hand: libgit2's own local transport would overwrite a branch that has moved.
 
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use git2::{ErrorClass, ErrorCode, Repository, RepositoryOpenFlags};
 
@@ -36,16 +38,63 @@ pub(super) fn push(
         }
         copied => copied?,
     }
+    let turn = match Turn::take(&there) {
+        Ok(turn) => turn,
+        Err(e) => return Ok(Sent::Rejected { why: format!("{} cannot be written: {e}", path.display()), hook: true }),
+    };
+    turn.mark(&name)?;
+    let sent = move_branch(&there, remote, path, &name, commit, base);
+    turn.mark("")?;
+    Ok(sent)
+}
+
+fn move_branch(there: &Repository, remote: &Address, path: &Path, name: &str, commit: CommitId, base: CommitId) -> Sent {
     for _ in 0..LOCK_TRIES {
-        match there.reference_matching(&name, commit.0, true, base.0, "push: prescale") {
-            Ok(_) => return Ok(Sent::Accepted),
-            Err(e) if e.code() == ErrorCode::Modified || e.code() == ErrorCode::NotFound => return Ok(Sent::Moved),
+        match there.reference_matching(name, commit.0, true, base.0, "push: prescale") {
+            Ok(_) => return Sent::Accepted,
+            Err(e) if e.code() == ErrorCode::Modified || e.code() == ErrorCode::NotFound => return Sent::Moved,
             Err(e) if e.code() == ErrorCode::Locked => thread::sleep(LOCK_PAUSE),
-            Err(e) => return Ok(Sent::Rejected { why: format!("{} cannot be written: {}", path.display(), e.message()), hook: true }),
+            Err(e) => return Sent::Rejected { why: format!("{} cannot be written: {}", path.display(), e.message()), hook: true },
         }
     }
     let why = format!("`{name}` is locked: if no other writer is at work, remove {name}.lock in the repository");
-    Ok(Sent::Unknown(GitError::Server { remote: remote.to_string(), why }))
+    Sent::Unknown(GitError::Server { remote: remote.to_string(), why })
+}
+
+/// One push at a time from all runs of ours. Git's own locks outlive a killed process; this one does not, and what is
+/// written in its file tells the next run which of Git's locks was ours.
+struct Turn(File);
+
+impl Turn {
+    fn take(there: &Repository) -> io::Result<Self> {
+        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(there.commondir().join("prescale-push"))?;
+        file.lock()?;
+        let mut left = String::new();
+        file.read_to_string(&mut left)?;
+        if git2::Reference::is_valid_name(&left) {
+            let lock = there.commondir().join(format!("{left}.lock"));
+            // It may have been taken anew by someone who will let go of it.
+            let stale = (0..LOCK_TRIES).all(|_| {
+                thread::sleep(LOCK_PAUSE);
+                lock.exists()
+            });
+            if stale {
+                fs::remove_file(&lock)?;
+            }
+        }
+        Ok(Self(file))
+    }
+
+    /// Notes the branch that is about to be locked, or nothing.
+    fn mark(&self, name: &str) -> Result<(), git2::Error> {
+        let mut file = &self.0;
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(name.as_bytes()));
+        written.map_err(|e| os_error(&e))
+    }
+}
+
+fn os_error(error: &io::Error) -> git2::Error {
+    git2::Error::new(ErrorCode::GenericError, ErrorClass::Os, error.to_string())
 }
 
 fn refusal(there: &Repository, name: &str) -> Result<Option<String>, git2::Error> {
@@ -75,7 +124,6 @@ fn is_executable(path: &Path) -> bool {
 
 /// Writes one pack with what `commit` has and `base` has not.
 fn copy_objects(from: &Repository, to: &Repository, commit: CommitId, base: CommitId) -> Result<(), git2::Error> {
-    use std::io::Write;
     let mut walk = from.revwalk()?;
     walk.push(commit.0)?;
     walk.hide(base.0)?;
@@ -85,7 +133,7 @@ fn copy_objects(from: &Repository, to: &Repository, commit: CommitId, base: Comm
     packer.write_buf(&mut pack)?;
     let odb = to.odb()?;
     let mut writer = odb.packwriter()?;
-    writer.write_all(&pack).map_err(|e| git2::Error::new(ErrorCode::GenericError, ErrorClass::Os, e.to_string()))?;
+    writer.write_all(&pack).map_err(|e| os_error(&e))?;
     writer.commit()?;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub struct Settings {
     /// The repository: `https://`, `http://`, `ssh://`, `git@host:path`, `file://` or a path. It holds no credentials.
     ///
     /// Over `file://` and paths, nothing runs on the other side: where the repository has hooks that may refuse a push,
-    /// pushes are refused, since they would go past the hooks.
+    /// pushes are refused, since they would go past the hooks. Our own pushes wait for each other on a file `prescale-push` there.
     pub url: Address,
     /// The branch that is read and written. Default: `main`.
     #[serde(default = "default_branch")]

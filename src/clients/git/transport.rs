@@ -293,17 +293,18 @@ mod tests {
 
     #[test]
     fn silence_is_bounded_and_progress_is_not() {
-        let tick = Duration::from_millis(60);
-        assert_eq!(bounded(tick, |_| 7), Ok(7));
-        assert_eq!(bounded(tick, move |_| thread::sleep(tick * 5)), Err(Ended::Silent));
-        let busy = move |pulse: &Pulse| {
-            for _ in 0..10 {
+        // Long where the outcome must come first, short where silence must.
+        let (long, short) = (Duration::from_secs(60), Duration::from_secs(2));
+        assert_eq!(bounded(long, |_| 7), Ok(7));
+        assert_eq!(bounded(Duration::from_millis(50), move |_| thread::sleep(long)), Err(Ended::Silent));
+        let busy = |pulse: &Pulse| {
+            for _ in 0..30 {
                 pulse.beat();
-                thread::sleep(tick / 3);
+                thread::sleep(Duration::from_millis(100));
             }
         };
-        assert_eq!(bounded(tick, busy), Ok(()));
-        assert_eq!(bounded(tick, |_| -> u8 { panic!("not UTF-8") }), Err(Ended::Broken));
+        assert_eq!(bounded(short, busy), Ok(()));
+        assert_eq!(bounded(long, |_| -> u8 { panic!("not UTF-8") }), Err(Ended::Broken));
     }
 
     #[test]

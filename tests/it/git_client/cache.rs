@@ -67,6 +67,23 @@ fn a_run_that_was_killed_does_not_stop_the_next() {
 }
 
 #[test]
+fn a_lock_that_a_killed_push_left_in_a_folder_is_removed_and_no_other() {
+    let upstream = Upstream::new();
+    let (repository, _cache) = open(&Via::File.settings(&upstream));
+    let base = repository.fetch().unwrap();
+    let ours = commit(&repository, base, &writes(&[("a.yaml", "1")]), "A").unwrap();
+    let (lock, mark) = (upstream.bare().join("refs/heads/main.lock"), upstream.bare().join("prescale-push"));
+    std::fs::write(&lock, "").unwrap();
+    for another in ["", "refs/heads/staging", "nonsense"] {
+        std::fs::write(&mark, another).unwrap();
+        assert!(repository.push(ours, base).is_err(), "it is someone else's");
+    }
+    std::fs::write(&mark, "refs/heads/main").unwrap();
+    assert_eq!(repository.push(ours, base).unwrap(), Pushed::Done);
+    assert_eq!((lock.exists(), std::fs::read_to_string(&mark).unwrap()), (false, String::new()));
+}
+
+#[test]
 fn a_full_disk_is_said_and_leaves_nothing_broken() {
     let upstream = Upstream::new();
     let work = upstream.work();

@@ -166,11 +166,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Result<R
     if authorization.as_deref() != Some(&expected) {
         return Ok(status(401).header(header::WWW_AUTHENTICATE, "Basic realm=\"git\"").body(Body::from("who are you?")).unwrap());
     }
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     if let Some(Fault::Status(code)) = fault {
         return Ok(status(code).body(Body::from("no")).unwrap());
     }
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let drop_after = matches!(fault, Some(Fault::DropAfter));
     if let Some(Fault::First(action)) = fault {
         tokio::task::spawn_blocking(action).await.unwrap();
