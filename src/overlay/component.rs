@@ -63,7 +63,9 @@ pub(super) fn write(folder: &RepoPath, owned: &BTreeMap<usize, Owned>) -> Writte
         let _ = write!(text, "  - path: {name}\n    target:\n");
         // Targets are regular expressions.
         let name = id.name.replace('.', "\\.");
-        for (key, value) in [("group", id.group()), ("version", id.version()), ("kind", &id.kind), ("name", &name), ("namespace", &id.namespace)] {
+        for (key, value) in
+            [("group", id.group()), ("version", id.version()), ("kind", &id.kind), ("name", &name), ("namespace", &id.namespace)]
+        {
             if !value.is_empty() {
                 let _ = writeln!(text, "      {key}: {}", plain(value));
             }
