@@ -150,8 +150,14 @@ impl<'a> Editor<'a> {
         if outcome.is_err() {
             // Something is wrong with at least one: keep those that stand alone.
             let mut good = Vec::new();
-            for one in planned {
-                match self.attempt(&before, std::slice::from_ref(&one)) {
+            for mut one in planned {
+                let mut alone = self.attempt(&before, std::slice::from_ref(&one));
+                if alone.is_err() && matches!(one.decision, Decision::Splice { operation: Operation::Insert { .. }, .. }) {
+                    // What cannot be added to the overlay's own statement may win in the Component.
+                    one.decision = Decision::Component;
+                    alone = self.attempt(&before, std::slice::from_ref(&one));
+                }
+                match alone {
                     Ok(_) => good.push(one),
                     Err(refusal) => self.hold(one.change, HoldReason::Refused(refusal)),
                 }
