@@ -14,7 +14,8 @@ use super::object::Id;
 use crate::model::{Field, Value};
 
 /// The first line of every file that Prescale owns.
-pub(super) const HEADER: &str = "# Written by Prescale. It rewrites this file as a whole: set values elsewhere in the overlay, and they win.";
+pub(super) const HEADER: &str =
+    "# Written by Prescale. It rewrites this file as a whole: set values elsewhere in the overlay, and they win.";
 
 /// What the Component sets of one object.
 #[derive(Clone, Debug)]

@@ -208,8 +208,11 @@ impl<'a> Editor<'a> {
         let new = self.draft(before, planned)?;
         let over: BTreeMap<RepoPath, Arc<[u8]>> = new.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
         let files = self.files.with(over);
-        let mut after = build(&files, self.overlay, &Additions::default())
-            .map_err(|refusal| Refusal { detail: format!("after the edit, {}", refusal.detail), code: RefusalCode::OracleFailed, ..refusal })?;
+        let mut after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
+            detail: format!("after the edit, {}", refusal.detail),
+            code: RefusalCode::OracleFailed,
+            ..refusal
+        })?;
         let sites = check(before, &after, planned, self.overlay)?;
         let mut reached: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
         reached.remove(self.overlay);

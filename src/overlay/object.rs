@@ -145,16 +145,8 @@ impl Object {
     pub(super) fn new(serial: usize, tree: Rc<Node>, by: &By) -> Self {
         let id = Id::of(&tree);
         let shape = Shape::of(&id.api_version, &id.kind);
-        let mut object = Self {
-            serial,
-            tree,
-            id,
-            previous: Vec::new(),
-            prefixes: Vec::new(),
-            suffixes: Vec::new(),
-            shape,
-            setters: BTreeMap::new(),
-        };
+        let mut object =
+            Self { serial, tree, id, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), shape, setters: BTreeMap::new() };
         object.note(by, None);
         object
     }
