@@ -22,7 +22,7 @@ pub(super) struct Build {
     pub(super) objects: Vec<Object>,
     /// What could not be followed.
     pub(super) unread: Vec<Refusal>,
-    /// The folders whose kustomizations were read.
+    /// The folders that were read from.
     pub(super) roots: BTreeSet<RepoPath>,
     /// The objects, by number, as they are when the overlay's own components have run, Prescale's excepted.
     pub(super) at_component: BTreeMap<usize, Rc<Node>>,
@@ -189,7 +189,14 @@ impl Builder<'_> {
         let path = kustomization.folder.join(text);
         let found = path.as_ref().map_or(Found::Nothing, |path| self.files.find(path));
         let refusal = match (found, path) {
-            (Found::File | Found::Folder, Some(path)) => return Ok(Some(path)),
+            (Found::Folder, Some(path)) => return Ok(Some(path)),
+            (Found::File, Some(path)) => {
+                // A file outside of its kustomization's folder is read where it stands.
+                if !path.is_under(&kustomization.folder) {
+                    self.build.roots.insert(path.parent());
+                }
+                return Ok(Some(path));
+            }
             (Found::Symlink | Found::Submodule, Some(path)) => Refusal { place: entry.place(), ..not_a_file(&path) },
             (Found::Unread, Some(path)) => {
                 let detail = format!("`{path}` was not read: it is not YAML by its name, or too large");

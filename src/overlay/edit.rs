@@ -12,11 +12,12 @@ use super::files::{Files, Found, refusal};
 use super::graph::Graph;
 use super::kustomization::{self, Kustomization};
 use super::node::{Node, Step};
-use super::object::Object;
-use super::site::{Known, Sited as Decision};
+use super::object::{Object, Setter};
+use super::owners;
+use super::site::{Decision, Known};
 use super::yaml::{self, NewNode, Operation, Target};
 use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
-use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Place, Refusal, RefusalCode, RepoPath, Site, SiteKind, Tree, Value};
+use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Refusal, RefusalCode, RepoPath, Site, Tree, Value};
 
 /// What may be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,20 +62,23 @@ struct Planned<'a> {
     decision: Decision,
 }
 
-/// New files, and where each change stands in them.
-struct Draft {
+/// What an edit came to, once it is checked.
+struct Outcome {
     files: BTreeMap<RepoPath, NewFile>,
+    /// Where each change stands now.
     sites: Vec<Site>,
+    roots: BTreeSet<RepoPath>,
+    reaches: Vec<RepoPath>,
 }
 
 impl<'a> Editor<'a> {
-    fn hold(&mut self, change: &Change, refusal: Refusal) {
+    fn hold(&mut self, change: &Change, why: HoldReason) {
         self.held.push(Held {
             workload: change.workload.clone(),
             overlay: change.overlay.clone(),
             field: Some(change.field.clone()),
             wanted: Some(change.to),
-            why: HoldReason::Refused(refusal),
+            why,
         });
     }
 
@@ -83,7 +87,7 @@ impl<'a> Editor<'a> {
             Ok(build) => build,
             Err(refusal) => {
                 for change in changes {
-                    self.hold(change, refusal.clone());
+                    self.hold(change, HoldReason::Refused(refusal.clone()));
                 }
                 return None;
             }
@@ -92,43 +96,45 @@ impl<'a> Editor<'a> {
         for change in changes {
             match self.decide(change, &before) {
                 Ok(one) if planned.iter().any(|other| other.serial == one.serial && other.change.field == change.field) => {
-                    self.hold(change, Refusal::new(RefusalCode::Unsupported, "another change of this run sets the same field"));
+                    let refusal = Refusal::new(RefusalCode::Unsupported, "another change of this run sets the same field");
+                    self.hold(change, HoldReason::Refused(refusal));
                 }
                 Ok(one) => planned.push(one),
-                Err(refusal) => self.hold(change, refusal),
+                Err(why) => self.hold(change, why),
             }
         }
-        if let Ok((draft, reaches)) = self.attempt(&before, &planned) {
-            return self.finish(&before, &planned, draft, reaches);
-        }
-        // Something is wrong with at least one: keep those that stand alone.
-        let mut good = Vec::new();
-        for one in planned {
-            match self.attempt(&before, std::slice::from_ref(&one)) {
-                Ok(_) => good.push(one),
-                Err(refusal) => self.hold(one.change, refusal),
+        let mut outcome = self.attempt(&before, &planned);
+        if outcome.is_err() {
+            // Something is wrong with at least one: keep those that stand alone.
+            let mut good = Vec::new();
+            for mut one in planned {
+                let mut alone = self.attempt(&before, std::slice::from_ref(&one));
+                if alone.is_err() && matches!(one.decision, Decision::Splice { operation: Operation::Insert { .. }, .. }) {
+                    // What cannot be added to the overlay's own statement may win in the Component.
+                    one.decision = Decision::Component;
+                    alone = self.attempt(&before, std::slice::from_ref(&one));
+                }
+                match alone {
+                    Ok(_) => good.push(one),
+                    Err(refusal) => self.hold(one.change, HoldReason::Refused(refusal)),
+                }
             }
+            planned = good;
+            outcome = self.attempt(&before, &planned);
         }
-        match self.attempt(&before, &good) {
-            Ok((draft, reaches)) => self.finish(&before, &good, draft, reaches),
+        match outcome {
+            Ok(_) if planned.is_empty() => None,
+            Ok(Outcome { files, sites, roots, reaches }) => {
+                let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
+                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches })
+            }
             Err(refusal) => {
-                for one in good {
-                    self.hold(one.change, refusal.clone());
+                for one in planned {
+                    self.hold(one.change, HoldReason::Refused(refusal.clone()));
                 }
                 None
             }
         }
-    }
-
-    fn finish(&self, before: &Build, planned: &[Planned<'a>], draft: Draft, reaches: Vec<RepoPath>) -> Option<OverlayEdit> {
-        if planned.is_empty() {
-            return None;
-        }
-        let mut roots = before.roots.clone();
-        roots.extend(draft.files.keys().filter(|path| path.file_name() == "kustomization.yaml").map(RepoPath::parent));
-        let changes = planned.iter().zip(draft.sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-        let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
-        Some(OverlayEdit { overlay: self.overlay.clone(), changes, files: draft.files, roots, reaches })
     }
 
     /// The folders that must be there to render another overlay; one that cannot be read is rendered from itself alone, and says so then.
@@ -136,11 +142,16 @@ impl<'a> Editor<'a> {
         build(self.files, overlay, &Additions::default()).map_or_else(|_| BTreeSet::from([overlay.clone()]), |build| build.roots)
     }
 
-    fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, Refusal> {
-        let object =
-            before.objects.iter().find(|object| object.id.object_ref() == change.object).ok_or_else(|| self.absent(change, before))?;
-        self.overrides.check(self.files, self.overlay, object, &change.field)?;
-        let decision = Known { graph: self.graph, overlay: self.overlay, before }.decide(object, change)?;
+    fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, HoldReason> {
+        let found = before.objects.iter().find(|object| object.id.object_ref() == change.object);
+        let object = found.ok_or_else(|| HoldReason::Refused(self.absent(change, before)))?;
+        let value = fields::find(&change.field, &object.tree).and_then(|node| fields::read(&change.field, node));
+        if value == Some(change.to) {
+            return Err(HoldReason::Unchanged);
+        }
+        self.overrides.check(self.files, self.overlay, object, &change.field).map_err(HoldReason::Refused)?;
+        let known = Known { graph: self.graph, overlay: self.overlay, before };
+        let decision = known.decide(object, change).map_err(HoldReason::Refused)?;
         Ok(Planned { change, serial: object.serial, decision })
     }
 
@@ -155,34 +166,32 @@ impl<'a> Editor<'a> {
     }
 
     /// Makes the files for some changes and checks them.
-    fn attempt(&self, before: &Build, planned: &[Planned<'_>]) -> Result<(Draft, Vec<RepoPath>), Refusal> {
-        let draft = self.draft(before, planned)?;
-        let over: BTreeMap<RepoPath, Arc<[u8]>> =
-            draft.files.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
+    fn attempt(&self, before: &Build, planned: &[Planned<'_>]) -> Result<Outcome, Refusal> {
+        let new = self.draft(before, planned)?;
+        let over: BTreeMap<RepoPath, Arc<[u8]>> = new.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
         let files = self.files.with(over);
-        let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
+        let mut after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
             detail: format!("after the edit, {}", refusal.detail),
             code: RefusalCode::OracleFailed,
             ..refusal
         })?;
-        check(before, &after, planned, &draft.sites)?;
-        let reached: BTreeSet<RepoPath> =
-            draft.files.keys().flat_map(|path| self.graph.reached(path)).filter(|reader| reader != self.overlay).collect();
+        let sites = check(before, &after, planned, self.overlay)?;
+        let mut reached: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
+        reached.remove(self.overlay);
         for other in &reached {
-            self.unmoved(&files, other)?;
+            after.roots.extend(self.unmoved(&files, other)?);
         }
-        Ok((draft, reached.into_iter().collect()))
+        Ok(Outcome { files: new, sites, roots: after.roots, reaches: reached.into_iter().collect() })
     }
 
-    /// Another overlay that reads an edited file must render as before.
-    fn unmoved(&self, files: &Files<'_>, other: &RepoPath) -> Result<(), Refusal> {
-        let trees = |files: &Files<'_>| {
-            build(files, other, &Additions::default()).map(|build| build.objects.into_iter().map(|object| object.tree).collect::<Vec<_>>())
-        };
-        match (trees(self.files), trees(files)) {
-            (Ok(before), Ok(after)) if before == after => Ok(()),
+    /// Another overlay that reads an edited file must render as before. Gives the folders that it reads.
+    fn unmoved(&self, files: &Files<'_>, other: &RepoPath) -> Result<BTreeSet<RepoPath>, Refusal> {
+        let trees = |build: &Build| build.objects.iter().map(|object| object.tree.clone()).collect::<Vec<_>>();
+        let (before, after) = (build(self.files, other, &Additions::default()), build(files, other, &Additions::default()));
+        match (before, after) {
+            (Ok(before), Ok(after)) if trees(&before) == trees(&after) => Ok(after.roots),
             // What did not render before is not broken by the edit.
-            (Err(before), Err(after)) if before == after => Ok(()),
+            (Err(before), Err(after)) if before == after => Ok(BTreeSet::new()),
             _ => {
                 let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
                 let file = kustomization::file_of(files, other).unwrap_or_default();
@@ -191,21 +200,21 @@ impl<'a> Editor<'a> {
         }
     }
 
-    fn draft(&self, before: &Build, planned: &[Planned<'_>]) -> Result<Draft, Refusal> {
+    /// The new files.
+    fn draft(&self, before: &Build, planned: &[Planned<'_>]) -> Result<BTreeMap<RepoPath, NewFile>, Refusal> {
         let mut operations: BTreeMap<RepoPath, Vec<Operation>> = BTreeMap::new();
         let mut owned: BTreeMap<usize, BTreeMap<Field, Value>> = BTreeMap::new();
         for one in planned {
             match &one.decision {
-                Decision::Splice { file, operation, .. } => merge_operation(operations.entry(file.clone()).or_default(), operation),
+                Decision::Splice { file, operation } => merge_operation(operations.entry(file.clone()).or_default(), operation),
                 Decision::Component => {
                     owned.entry(one.serial).or_default().insert(one.change.field.clone(), one.change.to);
                 }
             }
         }
         let mut files = BTreeMap::new();
-        let mut lines = BTreeMap::new();
         if !owned.is_empty() {
-            lines = self.component(before, &owned, &mut files, &mut operations)?;
+            self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {
             self.writable(&path)?;
@@ -215,17 +224,7 @@ impl<'a> Editor<'a> {
             let edited = yaml::edit(bytes, &operations).map_err(|error| refusal(&path, error))?;
             files.insert(path, NewFile { mode: *mode, bytes: edited.bytes });
         }
-        let sites = planned
-            .iter()
-            .map(|one| match &one.decision {
-                Decision::Splice { site, .. } => site.clone(),
-                Decision::Component => {
-                    let (path, line) = lines.get(&(one.serial, one.change.field.clone())).cloned().unwrap_or_default();
-                    Site { place: Place { path, line: Some(line) }, kind: SiteKind::Component }
-                }
-            })
-            .collect();
-        Ok(Draft { files, sites })
+        Ok(files)
     }
 
     fn writable(&self, path: &RepoPath) -> Result<(), Refusal> {
@@ -242,10 +241,10 @@ impl<'a> Editor<'a> {
         wanted: &BTreeMap<usize, BTreeMap<Field, Value>>,
         files: &mut BTreeMap<RepoPath, NewFile>,
         operations: &mut BTreeMap<RepoPath, Vec<Operation>>,
-    ) -> Result<component::Lines, Refusal> {
+    ) -> Result<(), Refusal> {
         let folder = self.overlay.join(COMPONENT).unwrap_or_default();
         self.check_component(&folder)?;
-        let mut owned: BTreeMap<usize, Owned> = BTreeMap::new();
+        let mut owned = Vec::new();
         for object in &before.objects {
             let Some(tree) = before.at_component.get(&object.serial) else { continue };
             let mut values: BTreeMap<Field, Value> = object
@@ -258,11 +257,11 @@ impl<'a> Editor<'a> {
                 .collect();
             values.extend(wanted.get(&object.serial).cloned().unwrap_or_default());
             if !values.is_empty() {
-                owned.insert(object.serial, Owned { tree: tree.clone(), values });
+                owned.push(Owned { tree: tree.clone(), values });
             }
         }
-        let written = component::write(&folder, &owned);
-        for (path, text) in written.files {
+        for (name, text) in component::write(&owned) {
+            let path = folder.join(&name).unwrap_or_default();
             self.writable(&path)?;
             if self.files.bytes(&path).is_none_or(|bytes| **bytes != *text.as_bytes()) {
                 files.insert(path, NewFile { mode: FileMode::Plain, bytes: text.into_bytes() });
@@ -271,7 +270,7 @@ impl<'a> Editor<'a> {
         if let Some((path, operation)) = self.join(&folder)? {
             operations.entry(path).or_default().push(operation);
         }
-        Ok(written.lines)
+        Ok(())
     }
 
     /// The folder of the Component must be free, or Prescale's own.
@@ -345,44 +344,48 @@ fn merge_nodes(old: &mut NewNode, new: &NewNode) {
     }
 }
 
-/// The render after an edit must be the render before with the planned values in place, and nothing else.
-fn check(before: &Build, after: &Build, planned: &[Planned<'_>], sites: &[Site]) -> Result<(), Refusal> {
-    let place = |index: usize| sites.get(index).map(|site| site.place.clone());
-    let odd = |index: usize, detail: String| Refusal { code: RefusalCode::OracleFailed, place: place(index), detail };
+/// The render after an edit must be the render before with the planned values in place, and nothing else. Gives where each stands.
+fn check(before: &Build, after: &Build, planned: &[Planned<'_>], overlay: &RepoPath) -> Result<Vec<Site>, Refusal> {
+    let odd = |object: Option<&Object>, detail: String| {
+        let place = object.and_then(|object| object.tree.place());
+        Refusal { code: RefusalCode::OracleFailed, place, detail }
+    };
     if before.objects.len() != after.objects.len() {
-        return Err(odd(0, "the edit adds or removes objects".to_owned()));
+        return Err(odd(None, "the edit adds or removes objects".to_owned()));
     }
+    let mut sites = BTreeMap::new();
     for (old, new) in before.objects.iter().zip(&after.objects) {
         let (mut expected, mut found) = (old.tree.clone(), new.tree.clone());
-        let mut first = 0;
         for (index, one) in planned.iter().enumerate().filter(|(_, one)| one.serial == old.serial) {
-            first = index;
             let field = &one.change.field;
             let value = fields::find(field, &found).cloned();
-            if value.as_ref().and_then(|node| fields::read(field, node)) != Some(one.change.to) {
-                return Err(Refusal { code: RefusalCode::WouldNotWin, ..loses(new, field, place(index)) });
+            let winner = new.setters.get(field).and_then(|setters| setters.last());
+            let (Some(value), Some(site)) = (value, winner.and_then(|winner| owners::site(winner, overlay))) else {
+                return Err(loses(winner));
+            };
+            if fields::read(field, &value) != Some(one.change.to) {
+                return Err(loses(winner));
             }
             // Quantities may be written in several ways: the same node on both sides.
-            if let Some(value) = value {
-                fields::put(&mut expected, field, &value);
-                fields::put(&mut found, field, &value);
-            }
+            fields::put(&mut expected, field, &value);
+            fields::put(&mut found, field, &value);
+            sites.insert(index, site);
         }
         if expected != found {
-            return Err(odd(first, format!("the edit also changes other fields of {} {}", old.id.kind, old.id.name)));
+            return Err(odd(Some(new), format!("the edit also changes other fields of {} {}", old.id.kind, old.id.name)));
         }
     }
-    Ok(())
+    Ok(sites.into_values().collect())
 }
 
 /// Who keeps an edit from having effect.
-fn loses(object: &Object, field: &Field, place: Option<Place>) -> Refusal {
-    let winner = object.setters.get(field).and_then(|setters| setters.last()).and_then(super::object::Setter::place);
-    let detail = match &winner {
-        Some(winner) => format!("the value would have no effect: `{winner}` sets or removes it later"),
+fn loses(winner: Option<&Setter>) -> Refusal {
+    let place = winner.and_then(Setter::place);
+    let detail = match &place {
+        Some(place) => format!("the value would have no effect: `{place}` sets or removes it later"),
         None => "the value would have no effect".to_owned(),
     };
-    Refusal { code: RefusalCode::WouldNotWin, place: winner.or(place), detail }
+    Refusal { code: RefusalCode::WouldNotWin, place, detail }
 }
 
 /// The target of a node in its file.

@@ -85,7 +85,8 @@ impl Graph {
 
     /// Whether only `overlay`, and what builds on it, reads this file.
     pub(super) fn belongs_to(&self, file: &RepoPath, overlay: &RepoPath) -> bool {
-        let above = self.reached(overlay);
-        self.reached(file).iter().all(|reader| reader == overlay || above.contains(reader))
+        let (readers, above) = (self.reached(file), self.reached(overlay));
+        // A file that nobody is seen to read is reached in a way that is not followed.
+        readers.contains(overlay) && readers.iter().all(|reader| reader == overlay || above.contains(reader))
     }
 }

@@ -144,3 +144,49 @@ fn change(document: &mut Rc<Node>, parts: &[String], value: Option<&Rc<Node>>) -
     })
     .ok_or_else(|| format!("nothing stands at `/{}`", parts.join("/")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overlay::node::tests::{show, tree};
+
+    fn applied(target: &str, patch: &str) -> String {
+        match apply(&tree(target), &tree(patch)) {
+            Ok(node) => show(&node),
+            Err((_, why)) => format!("!{why}"),
+        }
+    }
+
+    #[test]
+    fn operations_apply_as_rfc_6902_says() {
+        for (target, patch, expected) in [
+            ("{a: 1}", "[{op: add, path: /b, value: 2}]", "{a: 1, b: 2}"),
+            ("{a: 1}", "[{op: add, path: /a, value: 2}]", "{a: 2}"),
+            ("{a: [1, 3]}", "[{op: add, path: /a/1, value: 2}]", "{a: [1, 2, 3]}"),
+            ("{a: [1]}", "[{op: add, path: /a/-, value: 2}]", "{a: [1, 2]}"),
+            ("{a: [{b: 1}]}", "[{op: replace, path: /a/0/b, value: 2}]", "{a: [{b: 2}]}"),
+            ("{a: 1, b: 2}", "[{op: remove, path: /a}]", "{b: 2}"),
+            ("{a: 1}", "[{op: move, from: /a, path: /b}]", "{b: 1}"),
+            ("{a: 1}", "[{op: copy, from: /a, path: /b}]", "{a: 1, b: 1}"),
+            ("{a/b: 1, c~d: 2}", "[{op: replace, path: /a~1b, value: 3}, {op: remove, path: /c~0d}]", "{a/b: 3}"),
+            ("{a: {b: [1]}}", "[{op: test, path: /a, value: {b: [1]}}, {op: add, path: /c, value: 1}]", "{a: {b: [1]}, c: 1}"),
+            ("{a: 1}", "[{op: test, path: /b, value: null}]", "{a: 1}"),
+            ("{a: 1}", "[{op: test, path: /a, value: 2}]", "!the test of `/a` fails"),
+            ("{a: 1}", "[{op: replace, path: /b, value: 2}]", "!nothing stands at `/b`"),
+            ("{a: [1]}", "[{op: remove, path: /a/1}]", "!nothing stands at `/a/1`"),
+            ("{a: 1}", "[{op: add, path: /b/c, value: 2}]", "!nothing can be added at `/b/c`: its parent is missing"),
+            ("{a: 1}", "[{op: move, from: /c, path: /b}]", "!nothing stands at `/c`"),
+            ("{a: 1}", "[{op: put, path: /b}]", "!`put` is not an operation of a JSON patch"),
+            ("{a: 1}", "[{op: add, path: b, value: 1}]", "!the path `b` is not a JSON pointer"),
+        ] {
+            assert_eq!(applied(target, patch), expected, "{target} + {patch}");
+        }
+    }
+
+    #[test]
+    fn pointers_escape_what_they_must() {
+        let steps = [Step::key("a/b"), Step::Index(2), Step::key("c~d")];
+        assert_eq!(pointer(&steps), "/a~1b/2/c~0d");
+        assert_eq!(parts(&pointer(&steps)).unwrap(), ["a/b", "2", "c~d"]);
+    }
+}

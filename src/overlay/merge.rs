@@ -186,3 +186,59 @@ fn directive(entries: &[(Rc<str>, Rc<Node>)]) -> Result<Directive, String> {
         Some(_) => Err(DIRECTIVE.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overlay::node::tests::{show, tree};
+
+    /// The merge as Kustomize 5.5 does it, or `!` and the field of a type clash.
+    fn merged(target: &str, patch: &str, lists: Lists) -> String {
+        match merge(&tree(target), &tree(patch), lists) {
+            Ok(Some(node)) => show(&node),
+            Ok(None) => "deleted".to_owned(),
+            Err(field) => format!("!{field}"),
+        }
+    }
+
+    #[test]
+    fn maps_merge_and_nulls_delete() {
+        for (target, patch, expected) in [
+            ("{a: 1, b: 2}", "{b: 3, c: 4}", "{a: 1, b: 3, c: 4}"),
+            ("{a: 1, b: {c: 1, d: 2}}", "{b: {c: null}}", "{a: 1, b: {d: 2}}"),
+            ("{a: 1}", "{a: null, b: {c: null, d: 1}}", "{b: {d: 1}}"),
+            ("{a: {b: 1}}", "{a: {$patch: replace, c: 1}}", "{a: {c: 1}}"),
+            ("{a: {b: 1}, c: 1}", "{a: {$patch: delete}}", "{c: 1}"),
+            ("{a: 1}", "{$patch: delete}", "deleted"),
+            ("{a: null}", "{a: {b: 1}}", "{a: {b: 1}}"),
+            ("{a: [1]}", "{a: {b: 1}}", "!a"),
+            ("{a: 1}", "{a: [1]}", "!a"),
+        ] {
+            assert_eq!(merged(target, patch, Lists::Keyed), expected, "{target} + {patch}");
+        }
+    }
+
+    #[test]
+    fn lists_merge_by_key_where_there_is_a_schema() {
+        let target = "{containers: [{name: a, x: 1}, {name: b}, {name: c}]}";
+        for (patch, expected) in [
+            // What is patched comes first, in the patch's order.
+            ("{containers: [{name: c, y: 1}, {name: a, x: 2}]}", "{containers: [{name: c, y: 1}, {name: a, x: 2}, {name: b}]}"),
+            ("{containers: [{name: d}]}", "{containers: [{name: d}, {name: a, x: 1}, {name: b}, {name: c}]}"),
+            ("{containers: [{name: b, $patch: delete}]}", "{containers: [{name: a, x: 1}, {name: c}]}"),
+            ("{containers: [{$patch: replace}, {name: d}]}", "{containers: [{name: d}]}"),
+            ("{args: [{name: a}]}", "{containers: [{name: a, x: 1}, {name: b}, {name: c}], args: [{name: a}]}"),
+        ] {
+            assert_eq!(merged(target, patch, Lists::Keyed), expected, "{patch}");
+        }
+        assert_eq!(merged(target, "{containers: [{name: c}]}", Lists::Replaced), "{containers: [{name: c}]}");
+        assert_eq!(merged("{command: [a, b]}", "{command: [c]}", Lists::Keyed), "{command: [c]}");
+    }
+
+    #[test]
+    fn a_merged_value_keeps_its_place() {
+        let result = merge(&tree("{a: 1,\n b: 2}"), &tree("\n\n{b: 3}"), Lists::Keyed).unwrap().unwrap();
+        assert_eq!(result.get("a").unwrap().place().unwrap().line, Some(1));
+        assert_eq!(result.get("b").unwrap().place().unwrap().line, Some(3));
+    }
+}

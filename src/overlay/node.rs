@@ -236,3 +236,63 @@ impl Node {
         self.items().iter().chain(self.entries().iter().map(|(_, value)| value)).find_map(|node| node.place())
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::{Entry, FileMode, Tree};
+    use crate::overlay::files::Files;
+
+    /// A document as a tree.
+    pub(in crate::overlay) fn tree(text: &str) -> Rc<Node> {
+        let path = RepoPath::parse("a.yaml").unwrap();
+        let entry = Entry::File { mode: FileMode::Plain, bytes: text.as_bytes().into() };
+        let files: Tree = [(path.clone(), entry)].into_iter().collect();
+        Files::new(&files).documents(&path).unwrap()[0].clone()
+    }
+
+    /// A tree in flow style.
+    pub(in crate::overlay) fn show(node: &Node) -> String {
+        match &node.data {
+            Data::Map(entries) => {
+                let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key}: {}", show(value))).collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+            Data::List(items) => format!("[{}]", items.iter().map(|item| show(item)).collect::<Vec<_>>().join(", ")),
+            Data::Text(text) if text.contains(':') => format!("'{text}'"),
+            _ => node.shown().unwrap_or_else(|| "null".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_node_knows_its_line_and_its_path() {
+        let node = tree("a:\n  - b\n  - c:\n      d: 1\n");
+        let found = node.get("a").unwrap().items()[1].at(&["c", "d"]).unwrap();
+        let origin = found.origin.as_ref().unwrap();
+        assert_eq!(origin.line(), 4);
+        assert_eq!(origin.steps(), [Step::key("a"), Step::Index(1), Step::key("c"), Step::key("d")]);
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_followed() {
+        let node = tree("a: &x {b: 1, c: 2}\nd: *x\ne:\n  <<: *x\n  c: 3\n");
+        assert_eq!(show(node.get("d").unwrap()), "{b: 1, c: 2}");
+        assert_eq!(show(node.get("e").unwrap()), "{c: 3, b: 1}");
+        assert_eq!(node.at(&["d", "b"]).unwrap().origin.as_ref().unwrap().steps(), [Step::key("d")]);
+    }
+
+    #[test]
+    fn the_order_of_keys_means_nothing_and_that_of_items_does() {
+        assert_eq!(tree("{a: 1, b: 2}"), tree("{b: 2, a: 1}"));
+        assert_ne!(tree("[1, 2]"), tree("[2, 1]"));
+        assert_ne!(tree("{a: 1}"), tree("{a: 1, b: 2}"));
+    }
+
+    #[test]
+    fn values_are_put_with_the_maps_on_the_way() {
+        let mut node = tree("{a: {b: 1}}");
+        node.put(&["a", "c", "d"], Some(Node::text("x")));
+        node.put(&["a", "b"], None);
+        assert_eq!(show(&node), "{a: {c: {d: x}}}");
+    }
+}

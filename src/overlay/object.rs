@@ -131,8 +131,6 @@ pub(super) struct Object {
     /// Its number in the build.
     pub(super) serial: usize,
     pub(super) tree: Rc<Node>,
-    /// The object as it was read.
-    pub(super) manifest: Rc<Node>,
     pub(super) id: Id,
     /// Every identity that it had before, the oldest first.
     pub(super) previous: Vec<Id>,
@@ -147,17 +145,8 @@ impl Object {
     pub(super) fn new(serial: usize, tree: Rc<Node>, by: &By) -> Self {
         let id = Id::of(&tree);
         let shape = Shape::of(&id.api_version, &id.kind);
-        let mut object = Self {
-            serial,
-            manifest: tree.clone(),
-            tree,
-            id,
-            previous: Vec::new(),
-            prefixes: Vec::new(),
-            suffixes: Vec::new(),
-            shape,
-            setters: BTreeMap::new(),
-        };
+        let mut object =
+            Self { serial, tree, id, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), shape, setters: BTreeMap::new() };
         object.note(by, None);
         object
     }

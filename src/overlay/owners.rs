@@ -56,3 +56,63 @@ pub(super) fn site(setter: &Setter, overlay: &RepoPath) -> Option<Site> {
     };
     Some(Site { place, kind })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Entry, FileMode, WorkloadKind};
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        let file = |text: &str| Entry::File { mode: FileMode::Plain, bytes: text.as_bytes().into() };
+        files.iter().map(|(path, text)| (RepoPath::parse(path).unwrap(), file(text))).collect()
+    }
+
+    const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n  template:\n    spec:\n      \
+                              containers:\n        - name: app\n";
+
+    #[test]
+    fn setters_stand_in_the_order_of_application() {
+        let tree = tree(&[
+            ("base/kustomization.yaml", "resources: [web.yaml, hpa.yaml]\n"),
+            ("base/web.yaml", DEPLOYMENT),
+            (
+                "base/hpa.yaml",
+                "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec: {scaleTargetRef: {kind: Deployment, name: web}, \
+                 maxReplicas: 9}\n",
+            ),
+            (
+                "prod/kustomization.yaml",
+                "resources: [../base]\nreplicas:\n  - name: web\n    count: 4\npatches:\n  - path: size.yaml\n  - target: {kind: Deployment}\n    patch: \
+                 |-\n      - op: replace\n        path: /spec/replicas\n        value: 3\n",
+            ),
+            ("prod/size.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n"),
+        ]);
+        let workload = WorkloadId { namespace: String::new(), kind: WorkloadKind::Deployment, name: "web".to_owned() };
+        let owners = owners(&tree, &RepoPath::parse("prod").unwrap(), &workload);
+        let shown: Vec<String> = owners
+            .iter()
+            .filter(|owner| owner.value.is_some())
+            .map(|owner| {
+                let setters: Vec<String> = owner.setters.iter().map(|site| format!("{:?} {}", site.kind, site.place)).collect();
+                format!("{} {}: {}", owner.field, owner.value.unwrap(), setters.join(", "))
+            })
+            .collect();
+        let replicas = "replicas 4: Manifest base/web.yaml:5, StrategicMerge prod/size.yaml:5, Json6902 prod/kustomization.yaml:11, \
+                        ReplicasTransformer prod/kustomization.yaml:4";
+        assert_eq!(shown, [replicas, "maxReplicas 9: Manifest base/hpa.yaml:4"]);
+        assert!(owners.iter().any(|owner| owner.field == Field::MinReplicas && owner.value.is_none() && owner.setters.is_empty()));
+    }
+
+    #[test]
+    fn overlays_are_kustomizations_that_are_no_components() {
+        let tree = tree(&[
+            ("a/kustomization.yaml", "resources: []\n"),
+            ("a/b/Kustomization", "# Component? No.\nresources: []\n"),
+            ("a/c/kustomization.yml", "kind: Component\nresources: []\n"),
+            ("d/kustomization.yaml", "resources: []\n"),
+            ("a-b/kustomization.yaml", "resources: []\n"),
+        ]);
+        let found = crate::overlay::overlays(&tree, &[RepoPath::parse("a").unwrap()]);
+        assert_eq!(found.iter().map(RepoPath::as_str).collect::<Vec<_>>(), ["a", "a/b"]);
+    }
+}

@@ -181,3 +181,35 @@ fn refined(old: &Rc<Node>, value: &Rc<Node>, options: Option<&Rc<Node>>) -> Rc<N
     };
     Node::new(data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overlay::node::tests::{show, tree};
+
+    #[test]
+    fn field_paths_split_at_their_dots() {
+        assert_eq!(split("spec.containers.[name=a.b].image"), ["spec", "containers", "[name=a.b]", "image"]);
+        assert_eq!(split("metadata.annotations.example\\.org/size"), ["metadata", "annotations", "example.org/size"]);
+        assert_eq!(split("metadata.annotations.[example.org/size]"), ["metadata", "annotations", "example.org/size"]);
+    }
+
+    #[test]
+    fn values_go_where_the_path_leads() {
+        let set = |target: &str, path: &str, value: &str, options: &str| {
+            let mut node = tree(target);
+            let options = tree(options);
+            set(&mut node, &split(path), &tree(value), Some(&options)).then(|| show(&node))
+        };
+        assert_eq!(set("{a: {b: 1}}", "a.b", "'2'", "{}").unwrap(), "{a: {b: 2}}");
+        assert_eq!(
+            set("{a: [{name: x, b: 1}, {name: y, b: 1}]}", "a.[name=y].b", "5", "{}").unwrap(),
+            "{a: [{name: x, b: 1}, {name: y, b: 5}]}"
+        );
+        assert_eq!(set("{a: [{b: 1}, {b: 1}]}", "a.*.b", "5", "{}").unwrap(), "{a: [{b: 5}, {b: 5}]}");
+        assert_eq!(set("{a: [{b: 1}, {b: 1}]}", "a.1.b", "5", "{}").unwrap(), "{a: [{b: 1}, {b: 5}]}");
+        assert_eq!(set("{a: {}}", "a.b.c", "5", "{}"), None);
+        assert_eq!(set("{a: {}}", "a.b.c", "5", "{create: true}").unwrap(), "{a: {b: {c: 5}}}");
+        assert_eq!(set("{a: x:1}", "a", "'2'", "{delimiter: ':', index: 1}").unwrap(), "{a: 'x:2'}");
+    }
+}

@@ -130,3 +130,57 @@ fn requirement(text: &str) -> Option<Requirement> {
         None => make(text, Test::Exists),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overlay::node::tests::tree;
+    use crate::overlay::object::By;
+
+    fn takes(target: &str) -> bool {
+        let mut object = Object::new(
+            1,
+            tree("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, labels: {app: shop, tier: front}}}"),
+            &By::Manifest,
+        );
+        object.remember();
+        object.id.name = "prod-web".to_owned();
+        object.id.namespace = "shop".to_owned();
+        Selector::new(&tree(target)).unwrap().matches(&object)
+    }
+
+    #[test]
+    fn targets_are_anchored_and_know_old_names() {
+        for (target, expected) in [
+            ("{}", true),
+            ("{kind: Deployment}", true),
+            ("{kind: Deploy}", false),
+            ("{kind: Deploy.*}", true),
+            ("{kind: Deployment|StatefulSet, name: web}", true),
+            ("{name: prod-web}", true),
+            ("{name: we}", false),
+            ("{namespace: default, name: web}", true),
+            ("{namespace: shop}", true),
+            ("{namespace: other}", false),
+            ("{group: apps, version: v1}", true),
+            ("{group: argoproj.io}", false),
+            ("{labelSelector: app=shop}", true),
+            ("{labelSelector: \"app==shop,tier!=back\"}", true),
+            ("{labelSelector: \"app=shop,tier=back\"}", false),
+            ("{labelSelector: \"tier in (front, edge), !legacy\"}", true),
+            ("{labelSelector: \"tier notin (front)\"}", false),
+            ("{labelSelector: tier}", true),
+            ("{labelSelector: legacy}", false),
+            ("{annotationSelector: size=large}", false),
+        ] {
+            assert_eq!(takes(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_selector_is_said() {
+        for target in ["{name: \"(\"}", "{labelSelector: a b}", "{labelSelector: a of (b)}"] {
+            assert!(Selector::new(&tree(target)).is_err(), "{target}");
+        }
+    }
+}

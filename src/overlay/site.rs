@@ -10,15 +10,14 @@ use super::fields::{self, Part};
 use super::graph::Graph;
 use super::node::Node;
 use super::object::{By, Object, Setter};
-use super::owners;
 use super::yaml::{NewNode, Operation, Scalar};
-use crate::model::{Change, Field, Refusal, RefusalCode, RepoPath, Site, SiteKind};
+use crate::model::{Change, Field, Refusal, RefusalCode, RepoPath};
 
 /// Where a change goes.
 #[derive(Clone, Debug)]
-pub(super) enum Sited {
+pub(super) enum Decision {
     /// One operation on a file of the overlay.
-    Splice { file: RepoPath, operation: Operation, site: Site },
+    Splice { file: RepoPath, operation: Operation },
     /// A value of Prescale's Component.
     Component,
 }
@@ -32,7 +31,7 @@ pub(super) struct Known<'a> {
 
 impl Known<'_> {
     /// Decides where a change of one field of `object` goes.
-    pub(super) fn decide(&self, object: &Object, change: &Change) -> Result<Sited, Refusal> {
+    pub(super) fn decide(&self, object: &Object, change: &Change) -> Result<Decision, Refusal> {
         let field = &change.field;
         if !object.shape.is_some_and(|shape| fields::all(shape, &object.tree).contains(field)) {
             let detail = format!("{} {} holds no field `{field}`", object.id.kind, object.id.name);
@@ -59,20 +58,20 @@ impl Known<'_> {
     }
 
     /// The Component, where the field is there when components run.
-    fn component(&self, object: &Object, field: &Field) -> Result<Sited, Refusal> {
+    fn component(&self, object: &Object, field: &Field) -> Result<Decision, Refusal> {
         let reachable = self.before.at_component.get(&object.serial).is_some_and(|tree| {
             let (_, present) = fields::steps(field, tree);
             fields::parts(field)[present..].iter().all(|part| matches!(part, Part::Key(_)))
         });
         if reachable {
-            return Ok(Sited::Component);
+            return Ok(Decision::Component);
         }
         let detail = format!("`{field}` of {} {} comes into being after the overlay's components have run", object.id.kind, object.id.name);
         Err(Refusal { code: RefusalCode::WouldNotWin, place: object.tree.place(), detail })
     }
 
     /// Replaces the value where the overlay sets it.
-    fn in_place(&self, object: &Object, file: &RepoPath, node: &Rc<Node>, setter: &Setter, change: &Change) -> Result<Sited, Refusal> {
+    fn in_place(&self, object: &Object, file: &RepoPath, node: &Rc<Node>, setter: &Setter, change: &Change) -> Result<Decision, Refusal> {
         let refuse = |code, detail: String| Refusal { code, place: setter.place(), detail };
         if let By::Replicas(kinds) = &setter.by
             && kinds.len() > 1
@@ -94,11 +93,9 @@ impl Known<'_> {
             };
             return Err(refuse(code, format!("`{text}` is no plain value of `{}`", change.field)));
         }
-        let (Some(at), Some(site)) = (target(node), owners::site(setter, self.overlay)) else {
-            return Err(refuse(RefusalCode::Unsupported, "the value has no place in a file".to_owned()));
-        };
+        let at = target(node).ok_or_else(|| refuse(RefusalCode::Unsupported, "the value has no place in a file".to_owned()))?;
         let to = scalar(&fields::write(change.to, Some(node)));
-        Ok(Sited::Splice { file: file.clone(), operation: Operation::Set { at, to }, site })
+        Ok(Decision::Splice { file: file.clone(), operation: Operation::Set { at, to } })
     }
 
     /// Another field whose value the same line sets.
@@ -113,7 +110,7 @@ impl Known<'_> {
     }
 
     /// Adds the value to the map that encloses it, where the overlay itself wrote that.
-    fn insertion(&self, object: &Object, change: &Change) -> Option<Sited> {
+    fn insertion(&self, object: &Object, change: &Change) -> Option<Decision> {
         let (steps, present) = fields::steps(&change.field, &object.tree);
         let parent = object.tree.resolve(&steps[..present])?;
         let file = self.own_file(parent)?;
@@ -121,14 +118,8 @@ impl Known<'_> {
         let (first, rest) = keys.split_first()?;
         let value = NewNode::Scalar(scalar(&fields::write(change.to, None)));
         let value = rest.iter().rev().fold(value, |inner, key| NewNode::Mapping(vec![((*key).to_owned(), inner)]));
-        let place = parent.place()?;
         let operation = Operation::Insert { at: target(parent)?, key: (*first).to_owned(), value };
-        let inside = parent
-            .origin
-            .as_ref()
-            .is_some_and(|origin| object.manifest.origin.as_ref().is_some_and(|root| Rc::ptr_eq(&root.source, &origin.source)));
-        let kind = if inside { SiteKind::Manifest } else { SiteKind::StrategicMerge };
-        Some(Sited::Splice { file: file.clone(), operation, site: Site { place, kind } })
+        Some(Decision::Splice { file: file.clone(), operation })
     }
 }
 

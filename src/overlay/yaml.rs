@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::model::RefusalCode;
 
 mod block;
+mod build;
 mod embedded;
 mod ending;
 mod flow;

@@ -12,6 +12,7 @@ with "inner": {"document": n, "path": [...]} when it goes into the text of the s
 """
 
 import bisect
+import functools
 import json
 import re
 import sys
@@ -71,6 +72,12 @@ class Text:
                     found.append((start + header.start(1), header.group(1)))
             last = end
         return found
+
+
+@functools.lru_cache(maxsize=4)
+def read(text):
+    """Texts are often edited several times in a row."""
+    return Text(text)
 
 
 def model(node):
@@ -213,7 +220,7 @@ def window(old, operation):
         return low, node.end_mark.index - 1, True
     end = max(leaf.start_mark.index, old.end(leaf))
     if getattr(leaf, "style", None) in ("|", ">"):
-        unended = not re.search(r"[\r\n]", old.text[end:])
+        unended = old.next(end) == len(old.text) and not old.text.endswith(("\n", "\r"))
         return (leaf.start_mark.index if unended else end), old.next(max(end, leaf.end_mark.index)), not unended
     return end, old.next(end), True
 
@@ -257,7 +264,7 @@ def breaks(text):
 
 
 def check(old_text, operations, new_text):
-    old = Text(old_text)
+    old = read(old_text)
     try:
         new = Text(new_text)
     except Unread as error:

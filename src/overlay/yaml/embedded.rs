@@ -1,7 +1,7 @@
 //! YAML or JSON held in a scalar: edited inside, by the same code, through a map of offsets.
 
 use super::{Node, Operation, Style, YamlError, guard, lines, plan, splice::Splice, tree::Stream, write};
-use crate::model::RefusalCode::{EmbeddedPatch, OracleFailed};
+use crate::model::RefusalCode::EmbeddedPatch;
 
 /// Plans operations inside a scalar, as splices of the text around it.
 pub(super) fn plan(text: &str, trail: &[&Node], operations: &[Operation]) -> Result<Vec<Splice>, YamlError> {
@@ -19,7 +19,7 @@ pub(super) fn plan(text: &str, trail: &[&Node], operations: &[Operation]) -> Res
     let splices = plan::plan(&held.inner, &stream, &operations.iter().collect::<Vec<_>>())?;
     let outward = |splice: &Splice| {
         let moved = held.outward(splice).map(|moved| Splice { depth: splice.depth + trail.len(), ..moved });
-        moved.ok_or_else(|| YamlError::new(OracleFailed, node.line(), "the change does not fit the patch's quotes"))
+        moved.ok_or_else(|| refused("the change needs a line of its own: write the patch as a literal block (`|`)"))
     };
     splices.iter().map(outward).collect()
 }

@@ -39,10 +39,11 @@ pub(super) fn editable(text: &str, stream: &Stream) -> Result<(), YamlError> {
     Ok(())
 }
 
-/// Whether a node holds `{{`, or is one: unquoted, it reads as a mapping that is the key of a mapping.
+/// Whether a node holds `{{`, or is one: unquoted, it reads as a mapping that is the key of a mapping. In quotes and in blocks it may be meant as
+/// text, as in an alert or a ConfigMap.
 fn is_template(node: &Node) -> bool {
     match &node.content {
-        Content::Scalar(text) => text.contains("{{"),
+        Content::Scalar(text) => node.style == Style::Plain && text.contains("{{"),
         Content::Mapping(entries) => {
             node.style == Style::Flow && entries.first().is_some_and(|(key, _)| key.is_mapping() && key.span.start == node.span.start + 1)
         }

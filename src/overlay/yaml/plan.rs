@@ -124,13 +124,14 @@ impl<'n> Planner<'n> {
             }
             Operation::Remove { .. } => {
                 let node = self.find(at.document, &at.path)?.pop();
-                let Some((_, above)) = at.path.split_last() else {
+                let Some((last, above)) = at.path.split_last() else {
                     return Err(YamlError::new(Unsupported, node.map_or(1, Node::line), "a whole document cannot be removed"));
                 };
                 let rework = self.rework(at.document, above)?;
-                let place = |it: &Node| node.is_some_and(|node| std::ptr::eq(node, it));
-                let entries = rework.node().entries().iter().position(|(_, value)| place(value));
-                let index = entries.or_else(|| rework.node().items().iter().position(place));
+                let index = match last {
+                    Step::Index(index) => Some(*index),
+                    Step::Key(key) => rework.node().entries().iter().position(|(it, _)| it.as_str() == Some(key)),
+                };
                 if !index.is_some_and(|index| rework.removed.insert(index)) {
                     return Err(rework.unsupported("the same entry is removed twice"));
                 }
