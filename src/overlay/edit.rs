@@ -126,6 +126,7 @@ impl<'a> Editor<'a> {
             Ok(_) if planned.is_empty() => None,
             Ok(Outcome { files, sites, roots, reaches }) => {
                 let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
+                let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
                 Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches })
             }
             Err(refusal) => {
