@@ -30,8 +30,8 @@ mod survey;
 mod transform;
 pub mod yaml;
 
-pub use edit::{Scope, edit};
 pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
+pub use edit::{Scope, edit};
 pub use owners::{Ownership, owners};
 pub use still::still_as_planned;
 pub use survey::{overlays, survey};

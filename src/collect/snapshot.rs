@@ -19,7 +19,9 @@ pub async fn snapshot(
     now: DateTime<Utc>,
 ) -> anyhow::Result<Snapshot> {
     if let Some(absent) = folders.iter().find(|folder| !tree.is_folder(folder)) {
-        anyhow::bail!("the repository has no folder `{absent}` on the tracked branch: correct `overlays` in the configuration, or `repository.branch`");
+        anyhow::bail!(
+            "the repository has no folder `{absent}` on the tracked branch: correct `overlays` in the configuration, or `repository.branch`"
+        );
     }
     let (governed, amiss) = policies::governed(tree, folders);
     let wanted: Vec<Wanted> = governed.iter().map(|g| Wanted { id: g.rendered.id.clone(), signal: g.policy.spec.signal.clone() }).collect();
