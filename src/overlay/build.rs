@@ -254,7 +254,7 @@ impl Builder<'_> {
         for entry in kustomization.list("patches").iter().chain(more_patches) {
             self.patch(kustomization, entry, objects)?;
         }
-        transform::namespace(&kustomization.text("namespace"), objects);
+        transform::namespace(&kustomization.text("namespace"), false, objects);
         transform::prefix(&kustomization.text("namePrefix"), &kustomization.text("nameSuffix"), objects);
         transform::labels(kustomization, objects);
         transform::annotations(kustomization, objects);

@@ -52,15 +52,15 @@ fn step(document: &mut Rc<Node>, operation: &Node) -> Result<(), String> {
     };
     match operation.text_at(&["op"]) {
         "add" => add(document, &at, &value()),
-        "remove" => change(document, &at, None),
-        "replace" => change(document, &at, Some(&value())),
+        "remove" => remove(document, &at),
+        "replace" => replace(document, &at, &value()),
         "copy" => {
             let (_, node) = from()?;
             add(document, &at, &node)
         }
         "move" => {
             let (parts, node) = from()?;
-            change(document, &parts, None)?;
+            remove(document, &parts)?;
             add(document, &at, &node)
         }
         "test" => {
@@ -72,8 +72,11 @@ fn step(document: &mut Rc<Node>, operation: &Node) -> Result<(), String> {
     }
 }
 
+/// An index into a list of this length; negative ones count from its end.
 fn index(part: &str, length: usize) -> Option<usize> {
-    part.parse().ok().filter(|index| *index < length)
+    let index: i64 = part.parse().ok()?;
+    let index = if index < 0 { index.checked_add(i64::try_from(length).ok()?)? } else { index };
+    usize::try_from(index).ok().filter(|index| *index < length)
 }
 
 fn find<'a>(node: &'a Rc<Node>, parts: &[String]) -> Option<&'a Rc<Node>> {
@@ -120,24 +123,30 @@ fn add(document: &mut Rc<Node>, parts: &[String], value: &Rc<Node>) -> Result<()
     .ok_or_else(|| format!("nothing can be added at `/{}`: its parent is missing", parts.join("/")))
 }
 
-/// Replaces what stands at a path, or takes it away.
-fn change(document: &mut Rc<Node>, parts: &[String], value: Option<&Rc<Node>>) -> Result<(), String> {
+/// Kustomize's library lets `replace` add a key that is missing, though not an item.
+fn replace(document: &mut Rc<Node>, parts: &[String], value: &Rc<Node>) -> Result<(), String> {
     descend(document, parts, &mut |parent, last| {
         match parent {
-            Data::Map(entries) => {
-                let at = entries.iter().position(|(key, _)| **key == *last)?;
-                match value {
-                    Some(value) => entries[at].1 = value.clone(),
-                    None => drop(entries.remove(at)),
-                }
-            }
+            Data::Map(entries) => match entries.iter_mut().find(|(key, _)| **key == *last) {
+                Some((_, old)) => *old = value.clone(),
+                None => entries.push((last.into(), value.clone())),
+            },
             Data::List(items) => {
                 let at = index(last, items.len())?;
-                match value {
-                    Some(value) => items[at] = value.clone(),
-                    None => drop(items.remove(at)),
-                }
+                items[at] = value.clone();
             }
+            _ => return None,
+        }
+        Some(())
+    })
+    .ok_or_else(|| format!("nothing stands at `/{}`", parts.join("/")))
+}
+
+fn remove(document: &mut Rc<Node>, parts: &[String]) -> Result<(), String> {
+    descend(document, parts, &mut |parent, last| {
+        match parent {
+            Data::Map(entries) => drop(entries.remove(entries.iter().position(|(key, _)| **key == *last)?)),
+            Data::List(items) => drop(items.remove(index(last, items.len())?)),
             _ => return None,
         }
         Some(())
@@ -172,7 +181,10 @@ mod tests {
             ("{a: {b: [1]}}", "[{op: test, path: /a, value: {b: [1]}}, {op: add, path: /c, value: 1}]", "{a: {b: [1]}, c: 1}"),
             ("{a: 1}", "[{op: test, path: /b, value: null}]", "{a: 1}"),
             ("{a: 1}", "[{op: test, path: /a, value: 2}]", "!the test of `/a` fails"),
-            ("{a: 1}", "[{op: replace, path: /b, value: 2}]", "!nothing stands at `/b`"),
+            ("{a: 1}", "[{op: replace, path: /b, value: 2}]", "{a: 1, b: 2}"),
+            ("{a: 1}", "[{op: replace, path: /b/c, value: 2}]", "!nothing stands at `/b/c`"),
+            ("{a: [1]}", "[{op: replace, path: /a/1, value: 2}]", "!nothing stands at `/a/1`"),
+            ("{a: [1, 2]}", "[{op: remove, path: /a/-1}]", "{a: [1]}"),
             ("{a: [1]}", "[{op: remove, path: /a/1}]", "!nothing stands at `/a/1`"),
             ("{a: 1}", "[{op: add, path: /b/c, value: 2}]", "!nothing can be added at `/b/c`: its parent is missing"),
             ("{a: 1}", "[{op: move, from: /c, path: /b}]", "!nothing stands at `/c`"),

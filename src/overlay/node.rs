@@ -107,12 +107,13 @@ pub(super) enum Data {
     Map(Vec<(Rc<str>, Rc<Node>)>),
 }
 
-/// Equal values, wherever they were written; the order of a map's keys means nothing.
+/// Equal values, wherever they were written. The order of a map's keys means nothing, and neither does a key without a value.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
+        let count = |entries: &[(Rc<str>, Rc<Node>)]| entries.iter().filter(|(_, value)| !value.is_null()).count();
         match (&self.data, &other.data) {
             (Data::Map(a), Data::Map(b)) => {
-                a.len() == b.len() && a.iter().all(|(key, value)| other.get(key).is_some_and(|theirs| value == theirs))
+                count(a) == count(b) && a.iter().all(|(key, value)| value.is_null() || other.get(key).is_some_and(|theirs| value == theirs))
             }
             (a, b) => a == b,
         }

@@ -25,7 +25,8 @@ impl Builder<'_> {
                 None => return Ok(()),
             },
         };
-        patches.iter().try_for_each(|patch| self.merge_patch(kustomization, entry, patch, None, objects))
+        let mut patches = patches.iter().filter(|document| !document.is_null());
+        patches.try_for_each(|patch| self.merge_patch(kustomization, entry, patch, None, objects))
     }
 
     /// The documents of a patch file; what it would set is unknown when it cannot be read.
@@ -153,8 +154,9 @@ impl Builder<'_> {
             "ReplacementTransformer" if builtin => {
                 paths("replacements").iter().try_for_each(|entry| self.replacement(kustomization, entry, objects))
             }
-            "NamespaceTransformer" if builtin && document.get("unsetOnly").is_none() => {
-                transform::namespace(document.text_at(&["metadata", "namespace"]), objects);
+            "NamespaceTransformer" if builtin => {
+                let unset_only = document.get("unsetOnly").is_some_and(|flag| flag.data == Data::Bool(true));
+                transform::namespace(document.text_at(&["metadata", "namespace"]), unset_only, objects);
                 Ok(())
             }
             "PrefixTransformer" | "SuffixTransformer" if builtin && sets("metadata/name") => {
@@ -189,11 +191,20 @@ fn apply_json(
         return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "a JSON patch needs a `target`"));
     };
     for object in objects.iter_mut().filter(|object| target.matches(object)) {
-        let tree = json_patch::apply(&object.tree, patch).map_err(|(operation, why)| {
+        object.remember();
+        // Kustomize keeps notes in annotations at this time, so that there always are some.
+        let mut tree = object.tree.clone();
+        let annotated = tree.at(&["metadata", "annotations"]).is_some_and(|node| !node.is_null());
+        if !annotated {
+            tree.put(&["metadata", "annotations"], Some(Node::new(Data::Map(Vec::new()))));
+        }
+        let mut tree = json_patch::apply(&tree, patch).map_err(|(operation, why)| {
             let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
             Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail }
         })?;
-        object.remember();
+        if !annotated && tree.at(&["metadata", "annotations"]).is_some_and(|node| node.entries().is_empty()) {
+            tree.put(&["metadata", "annotations"], None);
+        }
         object.replace(tree, &By::Json, patch.place().as_ref());
     }
     Ok(())

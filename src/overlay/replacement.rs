@@ -39,7 +39,7 @@ pub(super) fn apply(kustomization: &Kustomization, entry: &Rc<Node>, objects: &m
             let mut tree = object.tree.clone();
             for path in &paths {
                 let hit = set(&mut tree, &split(path), &value, target.get("options"));
-                if !hit {
+                if !hit && !value.is_null() {
                     return Err(fail(format!("a replacement finds no `{path}` in {} {}", object.id.kind, object.id.name)));
                 }
             }
@@ -65,7 +65,11 @@ fn source_value(source: &Node, objects: &[Object]) -> Result<Option<Rc<Node>>, S
     }
     let path = source.get("fieldPath").and_then(|node| node.shown()).unwrap_or_else(|| "metadata.name".to_owned());
     let missing = || format!("the source of a replacement has no `{path}`");
-    let node = look_up(&object.tree, &split(&path)).ok_or_else(missing)?;
+    let Some(node) = look_up(&object.tree, &split(&path)) else {
+        // What a generator reads from files is not seen.
+        let generated = object.tree.origin.is_none();
+        return if generated { Ok(Some(Node::new(Data::Null))) } else { Err(missing()) };
+    };
     let delimiter = source.text_at(&["options", "delimiter"]);
     if delimiter.is_empty() {
         return Ok(Some(Rc::new(Node { data: node.data.clone(), origin: None })));
@@ -172,6 +176,10 @@ fn refined(old: &Rc<Node>, value: &Rc<Node>, options: Option<&Rc<Node>>) -> Rc<N
             Ok(index) => parts[index] = &new,
         }
         return Node::text(&parts.join(delimiter));
+    }
+    if value.is_null() {
+        // A value that is not known: no field reads it.
+        return Node::text("");
     }
     let number = value.shown().and_then(|text| text.parse::<i64>().ok());
     let data = match (&old.data, number) {

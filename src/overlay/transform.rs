@@ -10,15 +10,20 @@ use super::reference::Rules;
 /// The kinds that `replicas:` reaches.
 const COUNTED: [&str; 4] = ["Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"];
 
-/// `namespace:`
-pub(super) fn namespace(namespace: &str, objects: &mut [Object]) {
+/// `namespace:`, which also renames Namespaces.
+pub(super) fn namespace(namespace: &str, unset_only: bool, objects: &mut [Object]) {
     if namespace.is_empty() {
         return;
     }
-    for object in objects.iter_mut().filter(|object| !is_cluster_scoped(&object.id.kind)) {
+    for object in objects {
+        let is_namespace = object.id.kind == "Namespace" && object.id.api_version == "v1";
+        if (is_cluster_scoped(&object.id.kind) && !is_namespace) || (unset_only && !object.id.namespace.is_empty()) {
+            continue;
+        }
         object.remember();
-        object.tree.put(&["metadata", "namespace"], Some(Node::text(namespace)));
-        namespace.clone_into(&mut object.id.namespace);
+        let (key, id) = if is_namespace { ("name", &mut object.id.name) } else { ("namespace", &mut object.id.namespace) };
+        namespace.clone_into(id);
+        object.tree.put(&["metadata", key], Some(Node::text(namespace)));
     }
 }
 
@@ -89,7 +94,7 @@ pub(super) fn replicas(entry: &Rc<Node>, objects: &mut [Object], rules: &Rules) 
     !hits.is_empty()
 }
 
-/// The object that a generator of maps makes, as far as patches see it.
+/// The object that a generator of maps makes, as far as it can be seen: literals, but not files.
 pub(super) fn generated(kind: &str, entry: &Rc<Node>) -> Rc<Node> {
     let mut tree = Node::new(Data::Map(Vec::new()));
     tree.put(&["apiVersion"], Some(Node::text("v1")));
@@ -97,6 +102,14 @@ pub(super) fn generated(kind: &str, entry: &Rc<Node>) -> Rc<Node> {
     for key in ["name", "namespace"] {
         if let Some(value) = entry.get(key) {
             tree.put(&["metadata", key], Some(value.clone()));
+        }
+    }
+    if kind == "ConfigMap" {
+        for literal in entry.get("literals").map_or(&[][..], |list| list.items()) {
+            if let Some((key, value)) = literal.as_text().and_then(|text| text.split_once('=')) {
+                let value = value.strip_prefix(['"', '\'']).and_then(|rest| rest.strip_suffix(['"', '\''])).unwrap_or(value);
+                tree.put(&["data", key], Some(Node::text(value)));
+            }
         }
     }
     tree

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use prescale::model::{Change, Field, HoldReason, ObjectRef, RepoPath, Resource, Route, Scaler, Tree, Value};
+use prescale::model::{Change, Field, HoldReason, ObjectRef, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value};
 use prescale::overlay::{self, Scope};
 use serde_json::Value as Json;
 
@@ -61,6 +61,8 @@ fn one(root: &Path, tree: &Tree, overlay: &RepoPath, tally: &mut Tally) {
     let survey = overlay::survey(tree, overlay);
     let (before, survey) = match (before, survey) {
         (Ok(before), Ok(survey)) => (before, survey),
+        // Links are not followed, whatever Kustomize does.
+        (Ok(_), Err(refusal)) if refusal.code == RefusalCode::NotAFile => return,
         (Ok(_), Err(refusal)) => return tally.wrong.push(format!("{name}: renders, but the survey refuses: {refusal}")),
         (Err(error), Ok(survey)) => {
             if survey.unread.is_empty() {

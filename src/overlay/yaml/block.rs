@@ -9,7 +9,7 @@ pub(super) fn column(text: &str, at: usize) -> usize {
 
 /// Plans the changes of a block mapping or sequence.
 pub(super) fn plan(text: &str, rework: &Rework<'_>) -> Result<Vec<Splice>, YamlError> {
-    let children = children(rework.node());
+    let children = children(text, rework.node());
     let (Some(first), Some(last)) = (children.first(), children.last()) else {
         return Err(rework.unsupported("an empty block"));
     };
@@ -59,17 +59,15 @@ fn insertion(text: &str, rework: &Rework<'_>, end: usize, column: usize) -> Spli
 /// Writes what is added, each on a line of its own; the first line is already indented.
 fn added(rework: &Rework<'_>, blocks: Blocks<'_>, column: usize, text: &str, out: &mut String) {
     // A dash is followed by as many blanks as the one before.
-    let sibling = rework.node().items().last().and_then(|item| item.span.start.checked_sub(item.lead? + 1));
-    let sibling = sibling.filter(|space| {
-        *space > 0 && rework.node().items().last().is_some_and(|it| lines::start(text, it.span.start) <= it.lead.unwrap_or(0))
-    });
+    let before = rework.node().items().last().and_then(|item| text.get(item.lead? + 1..item.span.start));
+    let space = before.filter(|it| !it.is_empty() && it.bytes().all(|byte| byte == b' ')).map_or(1, str::len);
     for (index, (key, value)) in rework.added.iter().enumerate() {
         if index > 0 {
             blocks.line(column, out);
         }
         match key {
             Some(key) => blocks.entry(key, value, column, out),
-            None => blocks.item(value, column, sibling.unwrap_or(1), out),
+            None => blocks.item(value, column, space, out),
         }
     }
 }
@@ -88,9 +86,19 @@ fn removals(text: &str, rework: &Rework<'_>, children: &[Child], removed: &[usiz
         let to = line + text[line..].bytes().take_while(u8::is_ascii_whitespace).count();
         splices.push(rework.splice(children[0].start, to, ""));
     }
-    for &index in &removed[compact..] {
-        let child = &children[index];
-        splices.push(rework.splice(lines::start(text, child.start), lines::next(text, child.end), ""));
+    let mut removed = removed[compact..].iter().copied().peekable();
+    let mut after_kept_breaks = false;
+    for (index, child) in children.iter().enumerate().skip(compact) {
+        if removed.next_if_eq(&index).is_none() {
+            after_kept_breaks = child.keeps_breaks;
+            continue;
+        }
+        let mut end = lines::next(text, child.end);
+        // Blank lines after it would become part of a `|+` block before it: they go too.
+        while after_kept_breaks && end < text.len() && lines::blanks(text, end) == lines::end(text, end) {
+            end = lines::next(text, end);
+        }
+        splices.push(rework.splice(lines::start(text, child.start), end, ""));
     }
     splices
 }
@@ -112,10 +120,16 @@ fn emptied(text: &str, rework: &Rework<'_>, children: &[Child]) -> Vec<Splice> {
 struct Child {
     start: usize,
     end: usize,
+    /// It ends in a block scalar to which all blank lines after it belong.
+    keeps_breaks: bool,
 }
 
-fn children(node: &Node) -> Vec<Child> {
-    let child = |start: usize, value: &Node| Child { start, end: value.extent.end };
+fn children(text: &str, node: &Node) -> Vec<Child> {
+    let child = |start: usize, value: &Node| {
+        let leaf = value.last_leaf();
+        let keeps_breaks = leaf.body.is_some_and(|(body, _)| leaf.header(text, body).contains('+'));
+        Child { start, end: value.extent.end, keeps_breaks }
+    };
     let entries = node.entries().iter().map(|(key, value)| child(key.extent.start, value));
     let items = node.items().iter().map(|item| child(item.lead.unwrap_or(item.extent.start), item));
     entries.chain(items).collect()

@@ -49,7 +49,7 @@ impl Held {
     fn lines(text: &str, node: &Node, body: usize, indent: usize, value: &str) -> Option<Self> {
         let mut inner = String::new();
         let mut lines = Vec::new();
-        let strip = text[node.span.start..lines::end(text, node.span.start)].split([' ', '\t', '#']).next()?.contains('-');
+        let strip = node.header(text, body).contains('-');
         let mut at = body;
         while at <= node.span.end {
             let end = lines::end(text, at);

@@ -30,9 +30,10 @@ pub(super) fn fit(text: &str, full: &str, stream: &Stream, splices: &mut Vec<Spl
 pub(super) fn unfinished(text: &str, stream: &Stream) -> Option<Splice> {
     let leaf = stream.documents().last()?.last_leaf();
     let (body, _) = leaf.body.filter(|(body, _)| *body <= leaf.span.end && leaf.span.end == text.len())?;
-    let header = text[leaf.span.start..body].find([' ', '\t', '\r', '\n']).map(|length| leaf.span.start..leaf.span.start + length)?;
-    let indicator = &text[header.clone()];
-    (!indicator.contains('-')).then(|| Splice { span: header.clone(), text: format!("{}-", indicator.replace('+', "")), depth: 0 })
+    let header = leaf.header(text, body);
+    let stripped =
+        Splice { span: leaf.span.start..leaf.span.start + header.len(), text: format!("{}-", header.replace('+', "")), depth: 0 };
+    (!header.contains('-')).then_some(stripped)
 }
 
 /// Whether a block scalar that counts its final break ends at an offset.

@@ -56,15 +56,16 @@ enum Plain {
     Sequence(Vec<Plain>),
     Mapping(Vec<(Plain, Plain)>),
     Tagged(String, Box<Plain>),
-    /// A text, by what it says when it is read as YAML.
-    Held(Vec<Plain>),
+    /// A text by what it says when it is read as YAML, and by how many line breaks it ends with, if that is to stay.
+    Held(Vec<Plain>, Option<usize>),
 }
 
 impl Plain {
     fn is(&self, found: &Plain) -> bool {
         match (self, found) {
-            (Self::Held(planned), Self::Text(text)) => {
-                read(text, OracleFailed).is_ok_and(|found| planned.len() == found.len() && planned.iter().zip(&found).all(|(a, b)| a.is(b)))
+            (Self::Held(planned, breaks), Self::Text(text)) => {
+                let same = |found: Vec<Plain>| planned.len() == found.len() && planned.iter().zip(&found).all(|(a, b)| a.is(b));
+                breaks.is_none_or(|breaks| breaks == final_breaks(text)) && read(text, OracleFailed).is_ok_and(same)
             }
             (Self::Sequence(a), Self::Sequence(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is(b)),
             (Self::Mapping(a), Self::Mapping(b)) => {
@@ -126,9 +127,11 @@ fn apply(documents: &mut [Plain], operations: &[Operation]) -> Option<()> {
         let mut node = documents.get_mut(*document)?.at(path)?;
         if let Some((document, path)) = inner {
             if let Plain::Text(text) = node {
-                *node = Plain::Held(read(text, OracleFailed).ok()?);
+                *node = Plain::Held(read(text, OracleFailed).ok()?, Some(final_breaks(text)));
             }
-            let Plain::Held(held) = node else { return None };
+            let Plain::Held(held, breaks) = node else { return None };
+            // With its last lines, a text may lose or uncover blank ones.
+            *breaks = breaks.filter(|_| !matches!(operation, Operation::Remove { .. }));
             node = held.get_mut(*document)?.at(path)?;
         }
         match operation {
@@ -157,7 +160,7 @@ fn apply(documents: &mut [Plain], operations: &[Operation]) -> Option<()> {
         match inner {
             None => remove(document, path)?,
             Some((inside, inner)) => match document.at(path)? {
-                Plain::Held(held) => remove(held.get_mut(*inside)?, inner)?,
+                Plain::Held(held, _) => remove(held.get_mut(*inside)?, inner)?,
                 _ => return None,
             },
         }
@@ -178,6 +181,10 @@ fn remove(document: &mut Plain, path: &[Step]) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn final_breaks(text: &str) -> usize {
+    text.len() - text.trim_end_matches('\n').len()
 }
 
 /// Reads a text with libyaml.

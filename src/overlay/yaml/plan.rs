@@ -266,8 +266,7 @@ fn set(text: &str, trail: &[&Node], to: &Scalar) -> Result<Vec<Splice>, YamlErro
         return Ok(vec![splice(node.span.start, node.span.end, new)]);
     };
     // A block scalar: its indicator becomes the value, a comment beside it stays, its lines go.
-    let header = text[node.span.start..].find([' ', '\t', '\r', '\n']).map_or(node.span.end, |offset| node.span.start + offset);
-    let mut splices = vec![splice(node.span.start, header, new)];
+    let mut splices = vec![splice(node.span.start, node.span.start + node.header(text, body).len(), new)];
     if node.span.end > body {
         splices.push(splice(body, lines::next(text, node.span.end), String::new()));
     }

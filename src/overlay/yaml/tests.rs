@@ -247,6 +247,7 @@ fn removes_keys_and_items() {
         ("{\n  \"a\": 1,\n  \"b\": 2\n}\n", "a", "{\n  \"b\": 2\n}\n"),
         ("{\n  \"a\": 1,\n  \"b\": 2\n}\n", "b", "{\n  \"a\": 1\n}\n"),
         ("[\n  a, # about a\n  # more\n  b # about b\n]\n", "[1]", "[\n  a # about a\n  # more\n]\n"),
+        ("a: |+\n  x\n\nb: 1\n\n \nc: 2\n", "b", "a: |+\n  x\n\nc: 2\n"),
         ("a: 1\n---\nb: 1\nc: 2\n", "1:b", "a: 1\n---\nc: 2\n"),
     ];
     for (old, path, new) in cases {

@@ -183,6 +183,12 @@ impl Node {
         Stream::of(text, self.line + usize::from(self.body.is_some()))
     }
 
+    /// Of a block scalar whose lines start at `body`: its indicator, with what is said of indentation and final breaks.
+    pub(super) fn header<'t>(&self, text: &'t str, body: usize) -> &'t str {
+        let header = &text[self.span.start..body];
+        &header[..header.find([' ', '\t', '\r', '\n']).unwrap_or(header.len())]
+    }
+
     /// The last scalar or flow collection written in the node.
     pub(super) fn last_leaf(&self) -> &Node {
         let mut node = self;

@@ -82,9 +82,9 @@ fn collect(value: &Json, path: String, found: &mut BTreeMap<String, String>) {
         Json::Array(items) if !items.is_empty() => {
             items.iter().enumerate().for_each(|(index, value)| collect(value, format!("{path}/{index}"), found));
         }
-        // `2` and `"2"` are the same quantity, and an empty map says nothing.
+        // `2` and `"2"` are the same quantity; an empty map says nothing, and neither does a null.
         Json::String(text) => drop(found.insert(path, text.clone())),
-        Json::Object(_) => {}
+        Json::Object(_) | Json::Null => {}
         other => drop(found.insert(path, other.to_string())),
     }
 }
