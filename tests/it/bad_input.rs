@@ -89,12 +89,12 @@ fn policies_with_mistakes_hold_their_workload_and_tell_all() {
     let good = shop.file("overlays/prod/scaling.yaml");
     let with = |text: String, words: &[&str]| {
         shop.commit(&[("overlays/prod/scaling.yaml", Some(&text))]);
-        shop.run("plan", &shop.local(""), &["--output", "table"]).says(0, words);
+        shop.run("plan", &shop.local(""), &["--output", "markdown"]).says(0, words);
         shop.run("plan", &shop.local(""), &["--strict"]).says(3, &[]);
     };
     with(
         good.replace("    max: 20\n", "    maxx: 20\n"),
-        &["overlays/prod/scaling.yaml:16", "unknown field `maxx`", "did you mean `max`?"],
+        &["overlays/prod/scaling.yaml:15", "unknown field `maxx`", "did you mean `max`?"],
     );
     with(
         good.replace("    min: 2\n    max: 20\n", "    min: 30\n    max: 20\n"),
@@ -102,7 +102,10 @@ fn policies_with_mistakes_hold_their_workload_and_tell_all() {
     );
     with(good.replace("capacityPerReplica: 40", "capacityPerReplica: -40"), &["spec.capacityPerReplica is -40: it must be above zero"]);
     with(good.replace("    name: backend\n  signal", "    name: beckend\n  signal"), &["beckend", "the overlay renders no such workload"]);
-    with(good.replace("delivery:\n    floors: commit", "delivery:\n    floors: comit"), &["did you mean `commit`?"]);
+    with(
+        good.replace("delivery:\n    floors: commit", "delivery:\n    floors: comit"),
+        &["`observe`, `commit`, or a mapping with `floors` and `templates`"],
+    );
     with(format!("{good}---\n{}", good.split("---\n").nth(1).unwrap()), &["several policies name it", "keep one"]);
     with(format!("{good}---\nkind: ScalingPolicy\n  broken: [\n"), &["is no valid YAML"]);
 }

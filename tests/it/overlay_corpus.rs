@@ -1,6 +1,6 @@
-//! The survey and the editor against the real Kustomize, on repositories that are not part of this one.
+//! The survey and the editor against the real Kustomize: on our own manifests, or on a folder of other repositories.
 //!
-//! `PRESCALE_CORPUS=<folder of checked-out repositories> cargo test --test it -- --ignored corpus --nocapture`
+//! `PRESCALE_CORPUS=<folder of checked-out repositories> cargo test --test it overlay_corpus -- --nocapture`
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,9 +25,9 @@ struct Tally {
 }
 
 #[test]
-#[ignore = "needs a corpus"]
-fn corpus() {
-    let folder = std::env::var_os("PRESCALE_CORPUS").expect("PRESCALE_CORPUS names a folder of repositories");
+fn every_overlay_is_read_and_edited_as_kustomize_renders_it() {
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").into_os_string();
+    let folder = std::env::var_os("PRESCALE_CORPUS").unwrap_or_else(own);
     let mut tally = Tally::default();
     let mut repositories: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     repositories.sort();
@@ -52,7 +52,7 @@ fn corpus() {
         tally.refused,
         tally.wrong.len()
     );
-    assert!(tally.wrong.is_empty());
+    assert!(tally.wrong.is_empty() && tally.edited > 0);
 }
 
 fn one(root: &Path, tree: &Tree, overlay: &RepoPath, tally: &mut Tally) {

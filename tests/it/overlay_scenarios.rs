@@ -74,8 +74,8 @@ fn every_refusal_has_a_layout() {
         .unwrap()
         .filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("expected/refusal.yaml")).ok())
         .collect();
-    // A failed check is a defect of the editor, and a failed proof needs the render.
-    let elsewhere = [RefusalCode::OracleFailed, RefusalCode::ProofFailed];
+    // A failed check is a defect of the editor, a failed proof needs the render, and a lost race needs two commits.
+    let elsewhere = [RefusalCode::OracleFailed, RefusalCode::ProofFailed, RefusalCode::ChangedMeanwhile];
     for code in RefusalCode::ALL.iter().filter(|code| !elsewhere.contains(code)) {
         assert!(texts.iter().any(|text| text.contains(&format!("code: {code}\n"))), "no layout is refused as {code}");
     }
