@@ -77,6 +77,8 @@ enum Command {
     Plan(Planning),
     /// Plan, then commit and push what may travel by commit
     Run(Planning),
+    /// Show for each field of a workload who owns it, who overrides it, and what would be done
+    Explain(Explain),
     /// Make a config repository with four weeks of history in a folder, and run on it
     Demo(Demo),
     /// Check configuration, metrics, Git and policies; say what to do about each trouble
@@ -136,6 +138,17 @@ enum Format {
 }
 
 #[derive(Debug, Args)]
+struct Explain {
+    /// The workload: `name`, `namespace/name` or `namespace/Kind/name`
+    workload: String,
+    #[command(flatten)]
+    settings: Settings,
+    /// How it is printed
+    #[arg(short, long, value_enum, default_value_t = Format::Table, overrides_with = "output")]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
 struct Demo {
     /// The folder to make
     #[arg(long, value_name = "FOLDER", default_value = "prescale-demo", value_hint = ValueHint::DirPath)]
@@ -175,6 +188,13 @@ impl Command {
                 let world = World::open(config).await?;
                 let (planned, published) = progress.during("Running", run::run(&world, now)).await?;
                 planning.finish(&Report::new(planned, published))
+            }
+            Self::Explain(explain) => {
+                let (config, now) = explain.settings.load()?;
+                let world = World::open(config).await?;
+                let explained = progress.during("Reading", run::explain(&world, now, &explain.workload)).await?;
+                terminal::print(&output::explained(&explained, explain.output)?)?;
+                Ok(ExitCode::SUCCESS)
             }
             Self::Demo(demo) => {
                 let folder = progress

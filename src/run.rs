@@ -1,5 +1,7 @@
 //! The pipeline on one screen. `plan` and `run` differ in one thing: `plan` never writes.
 
+mod explain;
+
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,6 +13,8 @@ use crate::config::Config;
 use crate::deliver::Published;
 use crate::model::{Change, Group, Plan, Proven, Record, Route, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
+
+pub use explain::{Explained, Explanation, explain};
 
 /// The outside world that a run reads and, at its end, writes.
 pub struct World {

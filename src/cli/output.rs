@@ -11,7 +11,7 @@ use crate::deliver::{Published, message, sparkline};
 use crate::demo;
 use crate::model::plan::Outlook;
 use crate::model::{Held, Plan, Proof, Sited, Window};
-use crate::run::Planned;
+use crate::run::{Explained, Explanation, Planned};
 
 use super::Format;
 use super::terminal::{print, styled, width};
@@ -203,6 +203,54 @@ impl Report {
         }
         summary
     }
+}
+
+/// Who owns what.
+pub(super) fn explained(explained: &[Explained], format: Format) -> anyhow::Result<String> {
+    let value = serde_json::to_value(explained)?;
+    Ok(match format {
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&value)?),
+        Format::Yaml => serde_yaml::to_string(&value)?,
+        Format::Table => explained.iter().map(|one| explanation(one, &|text| styled(BOLD, text), &|text| format!("  {text}"))).collect(),
+        Format::Markdown => {
+            explained.iter().map(|one| explanation(one, &|text| format!("### {text}"), &|text| format!("- {text}"))).collect()
+        }
+    })
+}
+
+fn explanation(one: &Explained, heading: &dyn Fn(&str) -> String, item: &dyn Fn(&str) -> String) -> String {
+    let mut text = format!("{}\n", heading(&format!("{} in {}", one.workload, one.overlay)));
+    if !one.governed {
+        let _ = writeln!(text, "{}", item("no policy beside the overlay names it: nothing is done"));
+    }
+    for held in &one.held {
+        let _ = writeln!(text, "{}", item(&format!("held: {}", message::held(&held.why))));
+    }
+    for Explanation { ownership, change, held } in &one.fields {
+        let value = ownership.value.map_or("unset".to_owned(), |value| value.to_string());
+        let _ = writeln!(text, "{}", item(&format!("{} = {value}", ownership.field)));
+        for (i, setter) in ownership.setters.iter().enumerate() {
+            let wins = if i + 1 == ownership.setters.len() { "owned by" } else { "overridden:" };
+            let _ = writeln!(text, "      {wins} {}", message::site(setter));
+        }
+        if let Some(sited) = change {
+            let because: Vec<String> = sited.change.reasons.iter().map(message::reason).collect();
+            let _ = writeln!(
+                text,
+                "      would become {} at {} ({}): {}",
+                sited.change.to,
+                message::site(&sited.site),
+                sited.change.route,
+                because.join("; ")
+            );
+        }
+        if let Some(held) = held {
+            let wanted = held.wanted.map(|wanted| format!(" at {wanted}")).unwrap_or_default();
+            let _ = writeln!(text, "      held{wanted}: {}", message::held(&held.why));
+        }
+    }
+    text.push('\n');
+    text
 }
 
 /// The demo's one run: plan, commit, diff, and what to try next.
