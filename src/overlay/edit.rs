@@ -146,6 +146,9 @@ impl<'a> Editor<'a> {
                 Err(why) => self.hold(change, why),
             }
         }
+        if planned.is_empty() {
+            return None;
+        }
         let mut outcome = self.attempt(&before, &planned);
         if outcome.is_err() {
             // Something is wrong with at least one: keep those that stand alone.
