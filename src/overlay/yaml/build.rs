@@ -2,7 +2,7 @@
 //!
 //! Marks are taken from the parser only where they are exact: at the end of plain scalars and aliases. Everything else is found in the text.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
@@ -12,8 +12,14 @@ use super::{
 };
 use crate::model::RefusalCode::{InvalidYaml, Unsupported};
 
-/// How deep collections may nest.
+/// How deep collections may nest, aliases followed.
 const MAX_DEPTH: usize = 100;
+
+/// How many nodes a text may hold, aliases followed; a long scalar counts as several.
+const MAX_WEIGHT: usize = 1_000_000;
+
+/// So many bytes of a scalar weigh as much as a node.
+const SCALAR_UNIT: usize = 32;
 
 /// Walks the events and the text side by side: the events say what comes, the text says where.
 pub(super) struct Builder<'t> {
@@ -25,8 +31,18 @@ pub(super) struct Builder<'t> {
     reached: (usize, usize),
     /// An offset and its line.
     line: (usize, usize),
-    anchors: HashMap<usize, Rc<Node>>,
+    anchors: HashMap<usize, Anchored>,
+    /// The nodes so far, and the deepest of those in the collection that is being read.
+    weight: usize,
+    deepest: usize,
     first_line: usize,
+}
+
+/// What an alias brings with it.
+struct Anchored {
+    node: Arc<Node>,
+    weight: usize,
+    height: usize,
 }
 
 impl<'t> Builder<'t> {
@@ -39,6 +55,8 @@ impl<'t> Builder<'t> {
             reached: (0, base),
             line: (base, line),
             anchors: HashMap::new(),
+            weight: 0,
+            deepest: 0,
             first_line: line,
         }
     }
@@ -107,11 +125,12 @@ impl<'t> Builder<'t> {
         }
         node.span = self.cursor..self.cursor;
         node.line = self.line_of(self.cursor);
-        if depth > MAX_DEPTH {
-            return Err(YamlError::new(Unsupported, node.line, format!("collections nest deeper than {MAX_DEPTH}")));
-        }
+        let weight_before = self.weight;
+        let deepest_before = mem::replace(&mut self.deepest, depth);
+        self.grow(1, depth, node.line)?;
         match event {
             Event::Scalar(text, style, ..) => {
+                self.grow(text.len() / SCALAR_UNIT, depth, node.line)?;
                 if !absent {
                     self.scalar(&mut node, style, &text, span)?;
                 }
@@ -119,9 +138,10 @@ impl<'t> Builder<'t> {
             }
             Event::Alias(id) => {
                 self.cursor = self.byte(span.end.index());
-                let target =
-                    self.anchors.get(&id).ok_or_else(|| YamlError::new(InvalidYaml, node.line, "an alias of no anchor before it"))?;
-                node.content = Content::Alias(Rc::clone(target));
+                let unknown = || YamlError::new(InvalidYaml, node.line, "an alias of no anchor before it");
+                let Anchored { node: target, weight, height } = self.anchors.get(&id).ok_or_else(unknown)?;
+                node.content = Content::Alias(Arc::clone(target));
+                self.grow(*weight, depth + height, node.line)?;
             }
             Event::SequenceStart(..) => self.sequence(&mut node, depth)?,
             Event::MappingStart(..) => {
@@ -133,9 +153,24 @@ impl<'t> Builder<'t> {
         node.span.end = self.cursor;
         node.extent.end = self.cursor;
         if anchor_id > 0 {
-            self.anchors.insert(anchor_id, Rc::new(node.clone()));
+            let (weight, height) = (self.weight - weight_before, self.deepest - depth);
+            self.anchors.insert(anchor_id, Anchored { node: Arc::new(node.clone()), weight, height });
         }
+        self.deepest = self.deepest.max(deepest_before);
         Ok(node)
+    }
+
+    /// Accounts for nodes down to a depth.
+    fn grow(&mut self, weight: usize, depth: usize, line: usize) -> Result<(), YamlError> {
+        self.weight += weight;
+        self.deepest = self.deepest.max(depth);
+        if self.deepest > MAX_DEPTH {
+            return Err(YamlError::new(Unsupported, line, format!("collections nest deeper than {MAX_DEPTH}")));
+        }
+        if self.weight > MAX_WEIGHT {
+            return Err(YamlError::new(Unsupported, line, "the text is too large, or its aliases multiply"));
+        }
+        Ok(())
     }
 
     /// Reads an anchor and a tag, in either order.

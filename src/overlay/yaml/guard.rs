@@ -4,7 +4,7 @@ use super::{Node, Stream, Style, YamlError, lines, tree::Content};
 use crate::model::RefusalCode::{Encrypted, InvalidYaml, Templated, Unsupported};
 
 /// The largest text that is read, in bytes.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// The bytes as text, if they are UTF-8 without control characters.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, YamlError> {

@@ -322,10 +322,10 @@ fn habits(text: &str, root: &Node) -> Habits {
     let (mut step, mut dash) = (None, None);
     let mut nodes = vec![root];
     while let Some(node) = nodes.pop() {
-        for (key, value) in node.entries() {
-            if value.style != Style::Block || node.style != Style::Block || (step.is_some() && dash.is_some()) {
-                continue;
-            }
+        if step.is_some() && dash.is_some() {
+            break;
+        }
+        for (key, value) in node.entries().iter().filter(|(_, value)| node.style == Style::Block && value.style == Style::Block) {
             let columns = block::column(text, value.span.start).checked_sub(block::column(text, key.extent.start));
             if value.is_mapping() {
                 step = step.or(columns.filter(|columns| *columns > 0));

@@ -376,8 +376,12 @@ fn hostile_texts_end_in_clean_errors() {
         (0..10_000).fold(String::new(), |text, depth| text + &" ".repeat(depth % 300) + "a:\n"),
         "a: &a [x]\n".to_owned()
             + &(0..30).fold("b0: &b0 x\n".to_owned(), |text, it| text + &format!("b{}: &b{} [*b{it}, *b{it}]\n", it + 1, it + 1)),
+        "b0: &b0 [x]\n".to_owned() + &(0..20_000).fold(String::new(), |text, it| text + &format!("b{}: &b{} [*b{it}]\n", it + 1, it + 1)),
+        format!("b: &b {}\na: [{}]\n", "x".repeat(1_000_000), "*b, ".repeat(100_000)),
+        "a: 1\n".repeat(1_000_000),
     ] {
-        assert!(edit(text.as_bytes(), &[set("a", 1)]).is_err());
+        let error = edit(text.as_bytes(), &[set("a", 1)]).unwrap_err();
+        assert!(matches!(error.code, RefusalCode::Unsupported | RefusalCode::InvalidYaml), "{error}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The span tree: what a text means, and where each part of it lies.
 
-use std::{ops::Range, rc::Rc};
+use std::{ops::Range, sync::Arc};
 
 use super::{YamlError, build::Builder, guard};
 use crate::model::RefusalCode::{DuplicateKey, InvalidYaml, Templated, Unsupported};
@@ -68,7 +68,7 @@ pub enum Content {
     /// Items, in order.
     Sequence(Vec<Node>),
     /// `*name`, and the node it stands for.
-    Alias(Rc<Node>),
+    Alias(Arc<Node>),
 }
 
 /// A node of a document, and where it lies.

