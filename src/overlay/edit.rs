@@ -103,6 +103,9 @@ impl<'a> Editor<'a> {
                 Err(why) => self.hold(change, why),
             }
         }
+        if planned.is_empty() {
+            return None;
+        }
         let mut outcome = self.attempt(&before, &planned);
         if outcome.is_err() {
             // Something is wrong with at least one: keep those that stand alone.
@@ -111,8 +114,11 @@ impl<'a> Editor<'a> {
                 let mut alone = self.attempt(&before, std::slice::from_ref(&one));
                 if alone.is_err() && matches!(one.decision, Decision::Splice { operation: Operation::Insert { .. }, .. }) {
                     // What cannot be added to the overlay's own statement may win in the Component.
-                    one.decision = Decision::Component;
-                    alone = self.attempt(&before, std::slice::from_ref(&one));
+                    let insertion = std::mem::replace(&mut one.decision, Decision::Component);
+                    match self.attempt(&before, std::slice::from_ref(&one)) {
+                        Ok(outcome) => alone = Ok(outcome),
+                        Err(_) => one.decision = insertion,
+                    }
                 }
                 match alone {
                     Ok(_) => good.push(one),

@@ -39,11 +39,10 @@ pub(super) fn editable(text: &str, stream: &Stream) -> Result<(), YamlError> {
     Ok(())
 }
 
-/// Whether a node holds `{{`, or is one: unquoted, it reads as a mapping that is the key of a mapping. In quotes and in blocks it may be meant as
-/// text, as in an alert or a ConfigMap.
+/// Whether a node is an unquoted `{{ }}`, which reads as a mapping that is the key of a mapping. In a scalar braces are text: an alert, a rule, an
+/// address that is filled in later. Only a scalar that is itself to be set must be without them.
 fn is_template(node: &Node) -> bool {
     match &node.content {
-        Content::Scalar(text) => node.style == Style::Plain && text.contains("{{"),
         Content::Mapping(entries) => {
             node.style == Style::Flow && entries.first().is_some_and(|(key, _)| key.is_mapping() && key.span.start == node.span.start + 1)
         }

@@ -9,7 +9,7 @@ use super::{
     value::is_merge,
     write::{self, Habits, Place},
 };
-use crate::model::RefusalCode::{Anchored, DuplicateKey, NoTarget, Unsupported};
+use crate::model::RefusalCode::{Anchored, DuplicateKey, NoTarget, Templated, Unsupported};
 
 /// The way from the root to a node: the nodes passed, root first, and the node itself last.
 pub(super) type Trail<'n> = Vec<&'n Node>;
@@ -98,6 +98,9 @@ impl<'n> Planner<'n> {
         match operation {
             Operation::Set { to, .. } => {
                 let trail = self.find(at.document, &at.path)?;
+                if let Some(node) = trail.last().filter(|node| node.as_str().is_some_and(|text| text.contains("{{"))) {
+                    return Err(YamlError::new(Templated, node.line(), "the value is a `{{ }}` template; edit what it is rendered from"));
+                }
                 self.splices.extend(set(self.text, &trail, to)?);
             }
             Operation::Insert { key, value, .. } => {

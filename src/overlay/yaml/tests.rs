@@ -341,7 +341,8 @@ fn refuses_what_is_not_safe() {
         ("b: &x\n  c: 1\na:\n  <<: *x\n", insert("a", "c", 9), Anchored, 4),
         ("a: !!str 1\n", set("a", 9), Unsupported, 1),
         ("# {{ fine }}\na: 1\nb: {{ .Values.x }}\n", set("a", 9), Templated, 3),
-        ("a: 1\nb: x-{{ .x }}\n", set("a", 9), Templated, 2),
+        ("a: 1\nb: x-{{ .x }}\n", set("b", 9), Templated, 2),
+        ("a: 1\nb: '{{ .x }}'\n", set("b", 9), Templated, 2),
         ("a: 1\n{{- if x }}\nb: 1\n{{- end }}\n", set("a", 9), Templated, 2),
         ("a: ENC[AES256_GCM,data]\n", set("a", 9), Encrypted, 1),
         ("a: 1\nsops:\n  mac: x\n", set("a", 9), Encrypted, 3),
@@ -364,7 +365,7 @@ fn refuses_what_is_not_safe() {
     }
     assert_eq!(edit(b"a: 1\nb: \xff\n", &[set("a", 9)]).unwrap_err().line, 2);
     becomes("# {{ fine }}\na: 1 # {{ too }}\n", &[set("a", 9)], "# {{ fine }}\na: 9 # {{ too }}\n");
-    becomes("a: 1\nb: '{{ text }}'\n", &[set("a", 9)], "a: 9\nb: '{{ text }}'\n");
+    becomes("a: 1\nb: '{{ text }}'\nc: x-{{ y }}\n", &[set("a", 9)], "a: 9\nb: '{{ text }}'\nc: x-{{ y }}\n");
 }
 
 #[test]
