@@ -50,7 +50,11 @@ fn one(
         Resource::Memory => policy.memory_percentile,
     };
     let Some(used) = percentile(&known, share) else { return hold(None, HoldReason::ShortHistory { have: TimeDelta::zero(), need }) };
-    let mut reasons = vec![Reason::Usage { percentile: share, used, headroom: policy.headroom, history: have }];
+    let shown = match resource {
+        Resource::Cpu => Value::Cpu(Millicores::from_cores(used)),
+        Resource::Memory => Value::Memory(Bytes::from_bytes_rounded(used)),
+    };
+    let mut reasons = vec![Reason::Usage { percentile: share, used: shown, headroom: policy.headroom, history: have }];
 
     let sized = used * (1.0 + policy.headroom);
     let (from, to) = match resource {

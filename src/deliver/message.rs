@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::edit::Group;
-use crate::model::{Bytes, Change, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind, Value};
+use crate::model::{Bytes, Change, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -99,13 +99,8 @@ pub fn reason(reason: &Reason) -> String {
         Reason::AtLimit { limit, wanted } => format!("capped at the limit of {limit}, though usage asks for {wanted}"),
         Reason::Usage { percentile, used, headroom, history } => {
             let days = history.num_hours() as f64 / 24.0;
-            let used = if *used > 1e5 { Value::Memory(Bytes::from_bytes_rounded(*used)).to_string() } else { trimmed(*used, 3) };
-            format!(
-                "p{} of usage was {used} over {} days, with {} % headroom",
-                trimmed(*percentile, 1),
-                trimmed(days, 1),
-                trimmed(headroom * 100.0, 0)
-            )
+            let what = if *percentile < 100.0 { format!("p{} of usage", trimmed(*percentile, 1)) } else { "the most ever used".to_owned() };
+            format!("{what} was {used} over {} days, with {} % headroom", trimmed(days, 1), trimmed(headroom * 100.0, 0))
         }
     }
 }
@@ -182,7 +177,7 @@ mod tests {
 
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit, Sited};
-    use crate::model::{Field, ObjectRef, Place, Proven, RepoPath, Resource, Route, Window, WorkloadId, WorkloadKind};
+    use crate::model::{Field, ObjectRef, Place, Proven, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
 
     fn change(name: &str, field: Field, from: Option<Value>, to: Value, reasons: Vec<Reason>) -> Sited {
         let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() };

@@ -205,8 +205,8 @@ pub enum Reason {
     Usage {
         /// The percentile, 0–100.
         percentile: f64,
-        /// Its value: cores or bytes.
-        used: f64,
+        /// Its value, rounded up.
+        used: Value,
         /// The headroom on top, as a share.
         headroom: f64,
         /// How much history stands behind it, in seconds.

@@ -68,6 +68,8 @@ fn differences(old: &BTreeMap<ObjectRef, Value>, new: &BTreeMap<ObjectRef, Value
 }
 
 fn walk(object: &ObjectRef, path: &mut Vec<String>, old: Option<&Value>, new: Option<&Value>, found: &mut BTreeSet<Difference>) {
+    // Kubernetes reads a null as an absent key, and a merge patch drops it anywhere in the object that it touches.
+    let (old, new) = (old.filter(|value| !value.is_null()), new.filter(|value| !value.is_null()));
     if old == new {
         return;
     }
@@ -148,6 +150,7 @@ mod tests {
             found(WEB, &WEB.replace("replicas: 2", "replicas: 2\n  strategy: {}")),
             ["shop/Deployment/web spec.strategy: nothing -> {}"]
         );
+        assert_eq!(found(&WEB.replace("replicas: 2", "replicas: 2\n  paused:"), WEB), Vec::<String>::new(), "a null is an absent key");
         assert!(objects(&format!("{WEB}---\n{WEB}")).is_err());
     }
 }
