@@ -4,6 +4,7 @@ mod doctor;
 mod output;
 mod terminal;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,7 +74,7 @@ enum Colour {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what would change and why; write nothing
+    /// Show what would change and why; write nothing to Git
     Plan(Planning),
     /// Plan, then commit and push what may travel by commit
     Run(Planning),
@@ -112,7 +113,7 @@ struct Settings {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     history: Option<PathBuf>,
     /// Decide as of this instant (RFC 3339) instead of now
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<DateTime<Utc>>,
 }
 
@@ -164,8 +165,10 @@ struct Demo {
 /// Runs the command line; the returned code is the process's.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    terminal::start_logging(&cli.global);
     terminal::choose_colours(cli.global.color);
+    if let Err(error) = terminal::start_logging(&cli.global) {
+        return failed(&error.into());
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the runtime")),
@@ -186,8 +189,9 @@ impl Command {
             Self::Run(planning) => {
                 let (config, now) = planning.settings.load()?;
                 let world = World::open(config).await?;
-                let (planned, published) = progress.during("Running", run::run(&world, now)).await?;
-                planning.finish(&Report::new(planned, published))
+                let ran = progress.during("Running", run::run(&world, now)).await?;
+                let code = planning.finish(&Report::new(ran.planned, ran.published))?;
+                ran.failure.map_or(Ok(code), Err)
             }
             Self::Explain(explain) => {
                 let (config, now) = explain.settings.load()?;
@@ -237,20 +241,41 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
     fn load(&self) -> anyhow::Result<(Config, DateTime<Utc>)> {
         let mut flags = Vec::new();
+        // One source of history replaces the other.
+        flags.extend(self.prometheus.as_ref().map(|_| ("metrics.files", None)));
+        flags.extend(self.history.as_ref().map(|_| ("metrics.prometheus", None)));
         for (key, value) in
             [("repository.url", &self.repository), ("repository.branch", &self.branch), ("metrics.prometheus.url", &self.prometheus)]
         {
-            flags.extend(value.clone().map(|value| (key, value)));
+            flags.extend(value.clone().map(|value| (key, Some(value))));
         }
         if !self.overlay.is_empty() {
-            flags.push(("overlays", self.overlay.join(",")));
+            flags.push(("overlays", Some(self.overlay.join(","))));
         }
         if let Some(path) = &self.history {
-            flags.push(("metrics.files", path.to_str().context("the path given as --history is not UTF-8")?.to_owned()));
+            let path = path.to_str().context("the path given as --history is not UTF-8")?;
+            flags.push(("metrics.files", Some(path.to_owned())));
         }
-        let config = Config::load(self.config.as_deref(), std::env::vars().collect(), &flags)?;
+        let config = Config::load(self.config.as_deref(), environment()?, &flags)?;
         Ok((config, self.at.unwrap_or_else(Utc::now)))
     }
+}
+
+/// The variables that are ours, as text.
+fn environment() -> Result<HashMap<String, String>, ConfigError> {
+    let ours = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok().filter(|name| name.starts_with("PRESCALE__"))?, value)));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(ConfigError(format!("the environment variable `{name}` is not UTF-8"))),
+    })
+    .collect()
+}
+
+/// An instant within the centuries that calendars are sure of.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let at: DateTime<Utc> = text.parse().map_err(|e| format!("{e}: write for instance 2026-11-16T07:00:00Z"))?;
+    if (1971..2500).contains(&chrono::Datelike::year(&at)) { Ok(at) } else { Err("give a year between 1971 and 2499".to_owned()) }
 }
 
 /// Prints an error with its causes, and tells the exit code.

@@ -106,8 +106,8 @@ impl<'de> Deserialize<'de> for Folders {
 
 impl Config {
     /// Reads the layers. `file` must exist when it is named; [`DEFAULT_FILE`] need not. `environment` is the process's; `flags` are keys
-    /// with dots and their values.
-    pub fn load(file: Option<&Path>, environment: HashMap<String, String>, flags: &[(&str, String)]) -> Result<Self, ConfigError> {
+    /// with dots and their values; one without unsets its key.
+    pub fn load(file: Option<&Path>, environment: HashMap<String, String>, flags: &[(&str, Option<String>)]) -> Result<Self, ConfigError> {
         let source = match file {
             Some(file) => File::from(file).format(FileFormat::Yaml).required(true),
             None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Yaml).required(false),
@@ -120,7 +120,7 @@ impl Config {
             .source(Some(environment));
         let shown = file.unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
         let layers = config::Config::builder().add_source(source).add_source(environment);
-        let layers = flags.iter().try_fold(layers, |layers, (key, value)| layers.set_override(*key, value.as_str()));
+        let layers = flags.iter().try_fold(layers, |layers, (key, value)| layers.set_override(*key, value.clone()));
         let config: Self = layers
             .and_then(config::ConfigBuilder::<config::builder::DefaultState>::build)
             .and_then(config::Config::try_deserialize)

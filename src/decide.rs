@@ -49,6 +49,12 @@ pub fn plan(snapshot: &Snapshot, outlook: &[Result<Forecast, HoldReason>], setti
         let rests_until = moved.get(&workload.rendered.id).map(|at| *at + delta(workload.policy.spec.replicas.cool_down));
         let mut decisions = replicas::decide(workload, forecast, rests_until, snapshot, &mut plan.outlooks);
         decisions.extend(requests::decide(workload, snapshot.now));
+        // What failed besides the demand; where that failed as well, one cause is told once.
+        if workload.demand.is_ok() {
+            let mut troubles = workload.troubles.clone();
+            troubles.dedup();
+            decisions.extend(troubles.into_iter().map(Decision::hold));
+        }
         let paused = paused_by(workload, settings);
         for decision in decisions {
             decision.enter(workload, paused.as_deref(), &mut plan);

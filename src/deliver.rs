@@ -83,7 +83,7 @@ pub async fn publish(
         }
     }
     bail!(
-        "the branch of `{}` moved {MOST_TRIES} times while this run tried to push; nothing was written, the next run will try again",
+        "the branch of `{}` moved {MOST_TRIES} times while this run tried to push; these changes were not written, the next run will try again",
         repository.label()
     )
 }

@@ -27,7 +27,8 @@ pub struct Once {
 /// Runs once, at the end of the history.
 pub async fn once(folder: &Folder) -> anyhow::Result<Once> {
     let world = World::open(folder.config()?).await?;
-    let (planned, published) = run::run(&world, folder.now()).await?;
+    let run::Ran { planned, published, failure } = run::run(&world, folder.now()).await?;
+    failure.map_or(Ok(()), Err)?;
     let mut commits = Vec::new();
     for (commit, base) in published.iter().filter_map(|done| Some((done.commit?, done.base))) {
         let message = world.repository().message(commit)?;
@@ -40,6 +41,8 @@ pub async fn once(folder: &Folder) -> anyhow::Result<Once> {
 pub struct Day {
     /// How many runs.
     pub hours: u32,
+    /// When the last one was.
+    pub last: DateTime<Utc>,
     /// How many commits they made.
     pub commits: usize,
     /// The workloads whose requests drive them, in production.
@@ -81,7 +84,8 @@ pub async fn day(folder: &Folder, hours: u32, tick: impl Fn()) -> anyhow::Result
     let mut days: BTreeMap<WorkloadId, WorkloadDay> = BTreeMap::new();
     for hour in 0..hours {
         let now = folder.now() + TimeDelta::hours(i64::from(hour));
-        let (planned, published) = run::run(&world, now).await?;
+        let run::Ran { planned, published, failure } = run::run(&world, now).await?;
+        failure.map_or(Ok(()), Err)?;
         commits += published.iter().filter(|done| done.commit.is_some()).count();
         let window = planned.plan.window;
         for outlook in planned.plan.outlooks.iter().filter(|o| o.signal == Signal::Requests && o.workload.namespace == folder::PROD) {
@@ -112,7 +116,8 @@ pub async fn day(folder: &Folder, hours: u32, tick: impl Fn()) -> anyhow::Result
         tick();
     }
     let workloads = days.into_values().map(|day| WorkloadDay { errors: errors(&day.hours), ..day }).collect();
-    Ok(Day { hours, commits, workloads })
+    let last = folder.now() + TimeDelta::hours(i64::from(hours.saturating_sub(1)));
+    Ok(Day { hours, last, commits, workloads })
 }
 
 /// Mean absolute error and R² of the expected peaks; `None` where the peaks do not vary.

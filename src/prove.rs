@@ -11,7 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::{Kustomize, RenderError};
-use crate::model::{Edited, Held, HoldReason, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath, Sited};
+use crate::model::{
+    Bytes, Change, Edited, Held, HoldReason, Millicores, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath,
+    Value,
+};
 
 /// Proves each overlay's edit against the commit that it was made on. What fails is held, with all that moved besides the plan.
 ///
@@ -108,12 +111,22 @@ fn digest(render: &str) -> String {
 }
 
 /// The planned difference of a change, as [`diff`] words it.
-fn planned(sited: &Sited) -> diff::Difference {
-    let change = &sited.change;
+fn planned(change: &Change) -> diff::Difference {
     diff::Difference {
         object: change.object.clone(),
         path: change.field.path(),
         from: change.from.map(|value| value.to_string()),
         to: Some(change.to.to_string()),
     }
+}
+
+/// A leaf of a planned field in the words of the plan: `0.5` and `500m` are one quantity.
+fn canonical(leaf: Option<&str>, change: &Change) -> Option<String> {
+    let leaf = leaf?;
+    let quantity = match change.to {
+        Value::Count(_) => None,
+        Value::Cpu(_) => leaf.parse::<Millicores>().ok().map(|cpu| cpu.to_string()),
+        Value::Memory(_) => leaf.parse::<Bytes>().ok().map(|memory| memory.to_string()),
+    };
+    Some(quantity.unwrap_or_else(|| leaf.to_owned()))
 }

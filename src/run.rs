@@ -2,16 +2,15 @@
 
 mod explain;
 
-use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
 use crate::collect::Source;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::deliver::Published;
-use crate::model::{Change, Group, Plan, Proven, Record, Route, Tree};
+use crate::model::{Change, Group, Held, HoldReason, Plan, Proven, Record, RefusalCode, Route, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
 pub use explain::{Explained, Explanation, explain};
@@ -39,7 +38,7 @@ pub struct Planned {
 pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> {
     let base = blocking(|| world.repository.fetch())?;
     let tree = blocking(|| world.repository.tree(base))?;
-    let past = world.store.records(now, TimeDelta::days(2)).await?;
+    let past = world.store.records(now, TimeDelta::days(8)).await?;
 
     let snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
@@ -58,11 +57,30 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
     Ok(Planned { plan, groups, base })
 }
 
+/// What a run came to. A failure after the plan does not hide what was written before it.
+pub struct Ran {
+    /// What was planned.
+    pub planned: Planned,
+    /// What reached Git.
+    pub published: Vec<Published>,
+    /// What then failed: a push, or the records.
+    pub failure: Option<anyhow::Error>,
+}
+
 /// As [`plan`]; then commits and pushes each group that travels by commit, and records what was decided.
-pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<(Planned, Vec<Published>)> {
+pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
     let planned = plan(world, now).await?;
-    let mut base = planned.base;
     let mut published = Vec::new();
+    let delivered = deliver_all(world, &planned, &mut published).await;
+    let written = published.iter().filter_map(|done: &Published| Some((done, done.commit?.to_string())));
+    let written = written.flat_map(|(done, commit)| done.group.proven.changes().map(move |(sited, _)| (sited, commit.clone())));
+    let recorded = world.store.put(now, &Record::of_run(&planned.plan, written)).await;
+    Ok(Ran { failure: delivered.and(recorded).err(), planned, published })
+}
+
+/// Delivers one group after the other, each on what the one before left.
+async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Published>) -> anyhow::Result<()> {
+    let mut base = planned.base;
     for group in planned.groups.iter().filter(|group| group.route == Route::Commit) {
         let rebuild = async |group: &Group, base| world.rebuild(group, base).await;
         let mut group = group.clone();
@@ -73,20 +91,17 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<(Planned, 
         base = done.commit.unwrap_or(done.base);
         published.push(done);
     }
-    let written = published.iter().filter_map(|done| Some((done, done.commit?.to_string())));
-    let written = written.flat_map(|(done, commit)| done.group.proven.changes().map(move |(sited, _)| (sited, commit.clone())));
-    world.store.put(now, &Record::of_run(&planned.plan, written)).await?;
-    Ok((planned, published))
+    Ok(())
 }
 
 impl World {
     /// Connects to what the configuration names.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let settings = config.repository()?;
-        let source = Source::open(&config.metrics)?;
+        let source = Source::open(&config.metrics).map_err(|error| ConfigError(error.to_string()))?;
         let store = Store::open(&config.state.path)?;
         let repository = blocking(|| Repository::open(settings, &config.cache()))?;
-        let kustomize = Kustomize::find(&config.render).await.context("cannot render")?;
+        let kustomize = Kustomize::find(&config.render).await.map_err(|error| ConfigError(error.to_string()))?;
         Ok(Self { config, repository, source, kustomize, store })
     }
 
@@ -105,8 +120,32 @@ impl World {
         Ok(proven)
     }
 
-    /// Edits a commit's tree in memory and proves the edits.
+    /// Edits a commit's tree in memory and proves the edits. Where an overlay's proof fails, its changes are tried one by one, so that one
+    /// that deviates does not hold the others.
     async fn edit(&self, changes: &[Change], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
+        let mut proven = self.edit_at_once(changes, tree, base).await?;
+        let failed = |held: &&Held| matches!(&held.why, HoldReason::Refused(refusal) if refusal.code == RefusalCode::ProofFailed);
+        let suspects: Vec<Change> =
+            changes.iter().filter(|change| proven.held.iter().filter(failed).any(|held| held.is_of(change))).cloned().collect();
+        let mut good = Vec::new();
+        for change in suspects.iter().filter(|change| suspects.iter().filter(|other| other.overlay == change.overlay).count() > 1) {
+            let alone = self.edit_at_once(std::slice::from_ref(change), tree, base).await?;
+            proven.held.retain(|held| !held.is_of(change));
+            if alone.held.is_empty() {
+                good.push(change.clone());
+            }
+            proven.held.extend(alone.held);
+        }
+        if !good.is_empty() {
+            let last = self.edit_at_once(&good, tree, base).await?;
+            proven.overlays.extend(last.overlays);
+            proven.overlays.sort_by(|a, b| a.edit.overlay.cmp(&b.edit.overlay));
+            proven.held.extend(last.held);
+        }
+        Ok(proven)
+    }
+
+    async fn edit_at_once(&self, changes: &[Change], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
         let scope = overlay::Scope { allowed: self.config.overlays.0.clone() };
         prove::render(overlay::edit(changes, tree, &scope), &self.repository, base, self.kustomize.as_ref()).await
     }

@@ -28,10 +28,13 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         print(&format!("{mark}  {what:<14}{detail}\n"))
     };
 
-    say(Outcome::Ok, "configuration", if config.paused { "read; paused: nothing will be written" } else { "read" })?;
+    say(Outcome::Ok, "configuration", if config.paused { "valid; paused: nothing will be written" } else { "valid" })?;
 
     match Store::open(&config.state.path) {
-        Ok(_) => say(Outcome::Ok, "state", &config.state.path.display().to_string())?,
+        Ok(store) => match store.probe().await {
+            Ok(()) => say(Outcome::Ok, "state", &config.state.path.display().to_string())?,
+            Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
+        },
         Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
     }
 
@@ -71,7 +74,8 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
     match opened {
         Err(error) => say(Outcome::Fail, "repository", &error.to_string())?,
         Ok((tree, head)) => {
-            say(Outcome::Ok, "repository", &format!("branch `{}` at {:.12}", settings.branch, head.to_string()))?;
+            let found = format!("branch `{}` at {:.12}; whether a push is let in is not tried", settings.branch, head.to_string());
+            say(Outcome::Ok, "repository", &found)?;
             let (governed, amiss) = collect::governed(&tree, &config.overlays.0);
             match (governed.len(), amiss.len()) {
                 (0, 0) => {

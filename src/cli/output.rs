@@ -260,18 +260,24 @@ pub(super) fn demo(once: demo::Once, folder: &demo::Folder) -> anyhow::Result<()
         let _ = write!(text, "\n{}\n{}", styled(BOLD, log.trim_end()), coloured(diff));
     }
     print(&text)?;
-    print(&next_steps(folder)).map_err(Into::into)
+    print(&next_steps(folder, folder.now(), false)).map_err(Into::into)
 }
 
-fn next_steps(folder: &demo::Folder) -> String {
-    let (dir, at) = (folder.path().display(), folder.now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-    format!(
-        "\n{}\n  prescale demo --hours 24                                    a day, hour by hour\n  \
-         prescale plan --config {dir}/prescale.yaml --at {at}    the next plan: nothing left to do\n  \
-         git -C {dir}/config.git log -p                              what Argo CD would sync\n  \
-         $EDITOR {dir}/prescale.yaml                                 the configuration to start from\n",
-        styled(BOLD, "Try next")
-    )
+fn next_steps(folder: &demo::Folder, last: DateTime<Utc>, hourly: bool) -> String {
+    let (dir, at) = (folder.path().display(), last.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    // As it was started: `cargo run` puts nothing on the PATH.
+    let program = std::env::args().next().unwrap_or_else(|| "prescale".to_owned());
+    let mut steps = vec![
+        (format!("{program} plan --config {dir}/prescale.yaml --at {at}"), "the next plan: nothing left to commit, only what is observed"),
+        (format!("{program} explain frontend --config {dir}/prescale.yaml --at {at}"), "who owns each field of the frontend"),
+        (format!("git -C {dir}/config.git log -p"), "what Argo CD would sync"),
+        (format!("$EDITOR {dir}/prescale.yaml"), "the configuration to start your own from"),
+    ];
+    if !hourly {
+        steps.insert(0, (format!("{program} demo --hours 24"), "a day, hour by hour"));
+    }
+    let steps: String = steps.iter().map(|(command, what)| format!("  # {what}\n  {command}\n")).collect();
+    format!("\n{}\n{steps}", styled(BOLD, "Try next"))
 }
 
 /// The demo's day: hour by hour, with the forecast's errors.
@@ -298,7 +304,7 @@ pub(super) fn day(day: &demo::Day, folder: &demo::Folder) -> anyhow::Result<()> 
     }
     let _ = writeln!(text, "{} commits in {} hours.", day.commits, day.hours);
     print(&text)?;
-    print(&next_steps(folder)).map_err(Into::into)
+    print(&next_steps(folder, day.last, true)).map_err(Into::into)
 }
 
 fn table<const N: usize>(head: [&str; N]) -> Table {

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
 use super::{Colour, Global, LogFormat};
+use crate::config::ConfigError;
 
 /// Prints to standard output. A reader that went away (`prescale plan | head`) ends the output quietly.
 pub(super) fn print(text: &str) -> io::Result<()> {
@@ -39,19 +40,23 @@ pub(super) fn choose_colours(choice: Colour) {
     .write_global();
 }
 
-pub(super) fn start_logging(global: &Global) {
+/// Starts logging to standard error; a filter in `PRESCALE_LOG` that does not parse is an error.
+pub(super) fn start_logging(global: &Global) -> Result<(), ConfigError> {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info,prescale=debug",
         (false, _) => "debug,prescale=trace",
     };
-    let filter = EnvFilter::try_from_env("PRESCALE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let asked = std::env::var_os("PRESCALE_LOG").map(|filter| filter.to_string_lossy().into_owned());
+    let filter = EnvFilter::try_new(asked.as_deref().unwrap_or(level))
+        .map_err(|error| ConfigError(format!("`PRESCALE_LOG` is no filter ({error}): write for instance `prescale=debug`")))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match global.log_format {
         LogFormat::Json => lines.json().init(),
         LogFormat::Text => lines.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
     }
+    Ok(())
 }
 
 /// How wide tables may be: the terminal, or what a log viewer shows.

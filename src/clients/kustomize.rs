@@ -48,6 +48,12 @@ pub enum RenderError {
         /// Why not.
         source: std::io::Error,
     },
+    /// It runs, but tells no version of Kustomize.
+    #[error("`{program}` does not say which version of Kustomize it is; correct `render.program`, or leave it at `auto`")]
+    NotKustomize {
+        /// Its path.
+        program: String,
+    },
     /// It answered with an error.
     #[error("{folder} does not render: {message}")]
     Failed {
@@ -77,22 +83,27 @@ impl Kustomize {
         for candidate in candidates {
             let kubectl = Path::new(candidate).file_name().is_some_and(|name| name.to_string_lossy().starts_with("kubectl"));
             let (subcommand, version) = if kubectl { ("kustomize", &["version", "--client"][..]) } else { ("build", &["version"][..]) };
-            match Command::new(candidate).args(version).stdin(Stdio::null()).kill_on_drop(true).output().await {
-                Ok(output) => {
-                    let said = String::from_utf8_lossy(&output.stdout);
-                    let version =
-                        said.lines().find_map(|line| line.strip_prefix("Kustomize Version: ")).or(said.lines().next()).unwrap_or("").trim();
-                    return Ok(Some(Self {
-                        program: candidate.into(),
-                        subcommand,
-                        build_options: settings.build_options.clone(),
-                        timeout: settings.timeout,
-                        version: version.to_owned(),
-                    }));
-                }
-                Err(source) if settings.program == "auto" && source.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(RenderError::NoProgram { program: (*candidate).to_owned(), source }),
-            }
+            let mut probe = Command::new(candidate);
+            probe.args(version).stdin(Stdio::null()).kill_on_drop(true);
+            let output = match tokio::time::timeout(settings.timeout, probe.output()).await {
+                Ok(Ok(output)) => output,
+                Ok(Err(source)) if settings.program == "auto" && source.kind() == std::io::ErrorKind::NotFound => continue,
+                Ok(Err(source)) => return Err(RenderError::NoProgram { program: (*candidate).to_owned(), source }),
+                Err(_) => return Err(RenderError::NotKustomize { program: (*candidate).to_owned() }),
+            };
+            let said = String::from_utf8_lossy(&output.stdout);
+            let version = said.lines().find_map(|line| line.strip_prefix("Kustomize Version: ")).or(said.lines().next());
+            return match version.map(str::trim).filter(|version| output.status.success() && version.contains(|c: char| c.is_ascii_digit()))
+            {
+                Some(version) => Ok(Some(Self {
+                    program: candidate.into(),
+                    subcommand,
+                    build_options: settings.build_options.clone(),
+                    timeout: settings.timeout,
+                    version: version.to_owned(),
+                })),
+                None => Err(RenderError::NotKustomize { program: (*candidate).to_owned() }),
+            };
         }
         Ok(None)
     }
@@ -100,7 +111,7 @@ impl Kustomize {
     /// What proofs and `doctor` call it.
     pub fn name(&self) -> String {
         let program = self.program.file_name().unwrap_or_default().to_string_lossy();
-        format!("{program} {}", self.version).trim().to_owned()
+        if self.subcommand == "build" { format!("{program} {}", self.version) } else { format!("{program}, Kustomize {}", self.version) }
     }
 
     /// The rendered YAML of `folder`, which messages call `label`.

@@ -37,6 +37,14 @@ impl Store {
         Ok(Self { objects: Arc::new(objects), label })
     }
 
+    /// Tries out whether the state can be written.
+    pub async fn probe(&self) -> anyhow::Result<()> {
+        let context = || format!("cannot write into the state `{}`: is there space, and may this user write?", self.label);
+        let key = Key::from("probe");
+        self.objects.put(&key, Vec::new().into()).await.with_context(context)?;
+        self.objects.delete(&key).await.with_context(context)
+    }
+
     /// Writes one run's records as one new object of JSON lines, and forgets what is too old.
     pub async fn put(&self, at: DateTime<Utc>, records: &[Record]) -> anyhow::Result<()> {
         let mut lines = String::new();

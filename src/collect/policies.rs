@@ -106,7 +106,7 @@ fn policies_of(tree: &Tree, folder: &RepoPath) -> Vec<Found> {
         let Some(bytes) = tree.bytes(path) else { continue };
         let text = String::from_utf8_lossy(bytes);
         // Cheap first: most files hold no policy, and one that does not parse is the editor's to refuse, not ours.
-        if text.contains("kind: ScalingPolicy") || text.contains("\"ScalingPolicy\"") {
+        if text.contains("ScalingPolicy") {
             found.extend(documents(path, &text));
         }
     }
@@ -118,7 +118,7 @@ fn documents(path: &RepoPath, text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     for (i, (document, checked)) in serde_yaml::Deserializer::from_str(text).zip(serde_yaml::Deserializer::from_str(text)).enumerate() {
         let line = starts.get(i).copied();
-        let place = Place { path: path.clone(), line };
+        let mut place = Place { path: path.clone(), line };
         let value = match serde_yaml::Value::deserialize(document) {
             Ok(value) => value,
             Err(error) => {
@@ -141,7 +141,16 @@ fn documents(path: &RepoPath, text: &str) -> Vec<Found> {
                     .or_else(|| value.get("metadata").and_then(|m| text_of(m, "name")))
                     .unwrap_or_default(),
             };
-            (seems, with_nearest(&error.to_string()))
+            // The parser's own line is nearer to the mistake than the document's first.
+            let message = error.to_string();
+            let words = match error.location() {
+                Some(at) => {
+                    place.line = Some(at.line());
+                    message.split(" at line ").next().unwrap_or(&message)
+                }
+                None => &message,
+            };
+            (seems, with_nearest(words))
         });
         found.push(Found { place, read });
     }

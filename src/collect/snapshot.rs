@@ -34,9 +34,9 @@ pub async fn snapshot(
                 signal: governed.policy.spec.signal.clone(),
                 detail: "the source answered nothing for it".to_owned(),
             };
-            let (demand, usage, startup, troubles) = match history {
-                Some(history) => (history.demand, history.usage, history.startup, history.troubles),
-                None => (Err(nothing()), BTreeMap::new(), None, Vec::new()),
+            let (demand, usage, startup, restarts, troubles) = match history {
+                Some(history) => (history.demand, history.usage, history.startup, history.restarts, history.troubles),
+                None => (Err(nothing()), BTreeMap::new(), None, None, Vec::new()),
             };
             Observed {
                 overlay: governed.overlay,
@@ -46,6 +46,7 @@ pub async fn snapshot(
                 demand,
                 usage,
                 startup,
+                restarts,
                 troubles,
             }
         })

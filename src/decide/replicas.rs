@@ -80,6 +80,11 @@ pub(super) fn decide(
     {
         return hold(HoldReason::CoolingDown { until });
     }
+    if to < now
+        && let Some(restarts) = recent_restarts(workload, snapshot.now)
+    {
+        return hold(HoldReason::Restarting { restarts });
+    }
     let mut decisions = vec![Decision::Change {
         object: floor.object.clone(),
         field: floor.field,
@@ -193,6 +198,15 @@ fn guarded(wanted: u32, now: u32, workload: &Observed, floor: &Floor) -> (u32, V
         reasons.push(Reason::Stepped { wanted, step });
     }
     (to, reasons)
+}
+
+/// Container restarts within the last hour; `None` where there was none, or none was measured.
+fn recent_restarts(workload: &Observed, now: DateTime<Utc>) -> Option<u32> {
+    let restarts = workload.restarts.as_ref()?.known_at(now.timestamp());
+    let first = now.timestamp() - 3600;
+    let recent: f64 =
+        (0..restarts.len()).filter(|i| restarts.start() + restarts.step() * *i as i64 >= first).filter_map(|i| restarts.get(i)).sum();
+    (recent >= 0.5).then(|| recent.round() as u32)
 }
 
 /// A share of a count, at least one.

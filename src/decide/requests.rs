@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::{RequestsPolicy, delta};
-use crate::model::{Bytes, Container, Field, HoldReason, Millicores, Observed, Reason, Resource, Scaler, Series, Value};
+use crate::model::{Bytes, Container, Field, HoldReason, Millicores, Observed, Reason, Resource, Scaler, Series, Signal, Value};
 
 use super::{Decision, object_of};
 
@@ -13,9 +13,16 @@ pub(super) fn decide(workload: &Observed, now: DateTime<Utc>) -> Vec<Decision> {
     if !policy.enabled {
         return Vec::new();
     }
-    let mut decisions: Vec<Decision> = workload.troubles.iter().cloned().map(Decision::hold).collect();
+    let mut decisions = Vec::new();
     for container in &workload.rendered.containers {
-        let Some(usage) = workload.usage.get(&container.name) else { continue };
+        let Some(usage) = workload.usage.get(&container.name) else {
+            if workload.troubles.is_empty() && workload.demand.is_ok() {
+                let field = Field::Request { container: container.name.clone(), resource: Resource::Cpu };
+                let why = HoldReason::NoData { signal: Signal::Cpu, detail: format!("no usage of container `{}`", container.name) };
+                decisions.push(Decision::Hold { field: Some(field), wanted: None, why });
+            }
+            continue;
+        };
         for (resource, series) in [(Resource::Cpu, &usage.cpu), (Resource::Memory, &usage.memory)] {
             if let Some(series) = series {
                 decisions.push(one(workload, container, resource, series, policy, now));
@@ -84,6 +91,9 @@ fn one(
     if scales_on(workload, resource) {
         return hold(Some(to), HoldReason::HpaOwnsResource { resource });
     }
+    if capacity_follows(workload, resource) {
+        return hold(Some(to), HoldReason::CapacityFollows { resource });
+    }
     Decision::Change { object: object_of(workload), field, from, to, reasons }
 }
 
@@ -100,6 +110,14 @@ fn relative(from: Value, to: Value) -> Option<f64> {
         Value::Cpu(Millicores(n)) | Value::Memory(Bytes(n)) => n as f64,
     };
     (number(from) > 0.0).then(|| number(to) / number(from) - 1.0)
+}
+
+/// Whether the floor would move with this request: its capacity is derived from it, and the policy leaves the floor any room.
+fn capacity_follows(workload: &Observed, resource: Resource) -> bool {
+    let spec = &workload.policy.spec;
+    let derived = spec.capacity_per_replica.is_none()
+        && matches!((&spec.signal, resource), (Signal::Cpu, Resource::Cpu) | (Signal::Memory, Resource::Memory));
+    derived && spec.replicas.max.is_none_or(|max| max > spec.replicas.min)
 }
 
 /// Whether an HPA scales on this resource's utilization: then its scale point would move with the request.

@@ -55,6 +55,7 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
         policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
         demand: Ok(Series::new(now().timestamp() - 86_400, 60, vec![1.0; 1440])),
         usage: [("app".to_owned(), Usage { cpu: four_days(0.5), memory: four_days(200.0 * 1_048_576.0) })].into(),
+        restarts: None,
         troubles: vec![],
         startup: None,
     }

@@ -113,7 +113,9 @@ pub fn held(why: &HoldReason) -> String {
             format!("{:+.0} % is less than the {} % that is worth a change", change * 100.0, trimmed(least * 100.0, 0))
         }
         HoldReason::Paused { by } => format!("paused by {by}"),
-        HoldReason::CoolingDown { until } => format!("scaled a short while ago; it may fall again from {}", until.format("%H:%M UTC")),
+        HoldReason::CoolingDown { until } => {
+            format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))
+        }
         HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
         HoldReason::ShortHistory { have, need } => format!("only {} of history; {} are needed", span(*have), span(*need)),
         HoldReason::StaleData { last, limit } => {
@@ -136,6 +138,12 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::HpaOwnsResource { resource } => {
             format!("its HPA scales on {resource} utilization, so that a new request would move the scale point")
         }
+        HoldReason::CapacityFollows { resource } => {
+            format!(
+                "what one replica carries follows from its {resource} request; give `capacityPerReplica` in the policy to have it sized"
+            )
+        }
+        HoldReason::Restarting { restarts } => format!("{restarts} restarts within the last hour: it is not scaled in before they settle"),
         HoldReason::SeveralScalers { scalers } => {
             let names: Vec<String> = scalers.iter().map(ToString::to_string).collect();
             format!("several autoscalers target it: {}; keep one", names.join(", "))

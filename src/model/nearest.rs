@@ -14,7 +14,7 @@ fn nearest_in(message: &str) -> Option<&str> {
     let unknown = quoted.next()?;
     quoted
         .map(|known| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &known.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
         .min()
         .map(|(_, known)| known)
 }

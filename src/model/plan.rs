@@ -289,6 +289,16 @@ pub enum HoldReason {
         /// Which resource.
         resource: Resource,
     },
+    /// The workload's capacity per replica follows from this request, so that a new request would move the floor.
+    CapacityFollows {
+        /// Which resource.
+        resource: Resource,
+    },
+    /// Containers restarted lately: it is not scaled in before they settle.
+    Restarting {
+        /// How many restarts within the last hour.
+        restarts: u32,
+    },
     /// Several autoscalers target the workload.
     SeveralScalers {
         /// Which.
@@ -309,8 +319,10 @@ impl HoldReason {
                 | Self::TooSmall { .. }
                 | Self::Paused { .. }
                 | Self::CoolingDown { .. }
+                | Self::Restarting { .. }
                 | Self::ScalesToZero
                 | Self::HpaOwnsResource { .. }
+                | Self::CapacityFollows { .. }
         )
     }
 
@@ -330,6 +342,8 @@ impl HoldReason {
             Self::PolicyOverlap { .. } => "policy-overlap",
             Self::WorkloadAbsent => "workload-absent",
             Self::HpaOwnsResource { .. } => "hpa-owns-resource",
+            Self::CapacityFollows { .. } => "capacity-follows",
+            Self::Restarting { .. } => "restarting",
             Self::SeveralScalers { .. } => "several-scalers",
             Self::ScalesToZero => "scales-to-zero",
             Self::Refused(refusal) => refusal.code.as_str(),
@@ -351,6 +365,13 @@ pub struct Held {
     pub wanted: Option<Value>,
     /// Why not.
     pub why: HoldReason,
+}
+
+impl Held {
+    /// Whether it is this change that is held.
+    pub fn is_of(&self, change: &Change) -> bool {
+        (&self.workload, &self.overlay, self.field.as_ref()) == (&change.workload, &change.overlay, Some(&change.field))
+    }
 }
 
 /// What is known of one workload's demand: what the plan shows beside its changes.

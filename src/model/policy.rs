@@ -259,6 +259,23 @@ impl ScalingPolicy {
             replicas.step_down > 0.0 && replicas.step_down <= 1.0,
             format!("spec.replicas.stepDown is {}: it must be above 0 and at most 1", replicas.step_down),
         );
+        let longest = |field: &str, duration: Duration, days: u64| {
+            (
+                duration <= Duration::from_secs(days * 86_400),
+                format!("spec.{field} is {}: it must be at most {days}d", humantime::format_duration(duration)),
+            )
+        };
+        for (holds, problem) in [
+            longest("leadTime", spec.lead_time.unwrap_or_default(), 1),
+            longest("staleAfter", spec.stale_after, 7),
+            longest("replicas.coolDown", replicas.cool_down, 7),
+            longest("requests.leastHistory", spec.requests.least_history, 400),
+        ] {
+            must(holds, problem);
+        }
+        if let Signal::Promql(expression) = &spec.signal {
+            must(!expression.trim().is_empty(), "spec.signal.promql is empty: give an expression".into());
+        }
         let requests = &spec.requests;
         for (field, percentile) in [("cpuPercentile", requests.cpu_percentile), ("memoryPercentile", requests.memory_percentile)] {
             must((50.0..=100.0).contains(&percentile), format!("spec.requests.{field} is {percentile}: it must lie between 50 and 100"));

@@ -21,6 +21,8 @@ pub struct Observed {
     pub demand: Result<Series, HoldReason>,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
+    /// Container restarts in each step, where they were measured.
+    pub restarts: Option<Series>,
     /// What besides the demand could not be asked for, and why.
     pub troubles: Vec<HoldReason>,
     /// Measured time from a pod's creation to Ready, where it was measured.

@@ -44,7 +44,7 @@ impl Overrides {
                 for document in files.documents(path).iter().flat_map(|documents| documents.iter()) {
                     overrides.add(path.parent(), document);
                 }
-            } else if ["kind: Application", "argoproj.io", "kustomize:"].iter().all(|word| text.contains(word)) {
+            } else if ["Application", "argoproj.io", "kustomize"].iter().all(|word| text.contains(word)) {
                 for document in files.documents(path).iter().flat_map(|documents| documents.iter()) {
                     overrides.application(document);
                 }

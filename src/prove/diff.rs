@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::model::{ObjectRef, Sited};
+use crate::model::{Change, ObjectRef, Sited};
 
 /// One leaf of one object that differs. An item of a list goes by its `name` where all items have one, else by its index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +29,16 @@ impl fmt::Display for Difference {
 /// Whether two renders differ in the planned fields and nowhere else; if not, every deviation in words.
 pub(super) fn compare(before: &str, after: &str, changes: &[Sited]) -> Result<(), Vec<String>> {
     let (old, new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
-    let found = differences(&old, &new);
-    let planned: BTreeSet<Difference> = changes.iter().map(super::planned).collect();
+    let planned: BTreeMap<Difference, &Change> = changes.iter().map(|sited| (super::planned(&sited.change), &sited.change)).collect();
+    let in_the_plans_words = |mut found: Difference| {
+        if let Some(change) = planned.iter().find(|(p, _)| (&p.object, &p.path) == (&found.object, &found.path)).map(|(_, change)| change) {
+            found.from = super::canonical(found.from.as_deref(), change);
+            found.to = super::canonical(found.to.as_deref(), change);
+        }
+        found
+    };
+    let found: BTreeSet<Difference> = differences(&old, &new).into_iter().map(in_the_plans_words).collect();
+    let planned: BTreeSet<Difference> = planned.into_keys().collect();
     let unplanned = found.difference(&planned).map(|difference| format!("not planned: {difference}"));
     let missing = planned.difference(&found).map(|difference| format!("planned but absent: {difference}"));
     let deviations: Vec<String> = unplanned.chain(missing).collect();

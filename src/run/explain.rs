@@ -44,13 +44,24 @@ pub async fn explain(world: &World, now: DateTime<Utc>, name: &str) -> anyhow::R
     let mut explained = Vec::new();
     let mut known = Vec::new();
     for folder in overlay::overlays(&tree, &world.config.overlays.0) {
-        let Ok(rendered) = overlay::survey(&tree, &folder) else { continue };
+        let rendered = match overlay::survey(&tree, &folder) {
+            Ok(rendered) => rendered,
+            Err(refusal) => {
+                tracing::warn!(%refusal, "passing over an overlay that cannot be read");
+                continue;
+            }
+        };
         for workload in rendered.workloads {
             if !means(name, &workload.id) {
                 known.push(workload.id.to_string());
                 continue;
             }
-            let here = |held: &&Held| held.workload == workload.id && held.overlay == folder;
+            // A policy that could not be followed may not know the namespace that the overlay renders.
+            let named = |id: &WorkloadId| {
+                (id.kind, &id.name) == (workload.id.kind, &workload.id.name)
+                    && (id.namespace.is_empty() || id.namespace == workload.id.namespace)
+            };
+            let here = |held: &&Held| named(&held.workload) && held.overlay == folder;
             let held: Vec<Held> = planned.plan.held.iter().filter(here).cloned().collect();
             let changes: Vec<Sited> = planned
                 .groups

@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod collect_files;
 mod collect_prometheus;
+mod configuration;
 mod git_client;
 mod layers;
 mod overlay_corpus;

@@ -150,6 +150,47 @@ fn a_lost_race_is_rebuilt_on_what_the_other_wrote() {
 }
 
 #[test]
+fn quantities_may_be_written_in_any_way_and_one_deviation_holds_no_other() {
+    let shop = Shop::new();
+    let redis = shop.file("base/redis.yaml").replace("cpu: 500m", "cpu: 0.5").replace("memory: 256Mi", "memory: 0.25Gi");
+    shop.commit(&[("base/redis.yaml", Some(&redis))]);
+    let ran = shop.run("run", &shop.local(""), &[]);
+    ran.says(0, &[]);
+    let report = ran.json();
+    let redis = |change: &&Json| change["workload"]["name"] == "redis";
+    assert_eq!(report["changes"].as_array().unwrap().iter().filter(redis).count(), 2, "{report}");
+}
+
+#[test]
+fn a_policy_that_names_only_its_target_settles() {
+    let shop = Shop::new();
+    let policy = "apiVersion: prescale.dev/v1alpha1\nkind: 'ScalingPolicy'\nmetadata: {name: backend}\nspec: {target: {name: backend}, delivery: commit}\n";
+    shop.commit(&[("overlays/prod/scaling.yaml", Some(policy))]);
+    let config = shop.local("");
+    shop.run("run", &config, &[]).says(0, &["capacityFollows"]);
+    let tip = shop.tip();
+    for _ in 0..2 {
+        shop.run("run", &config, &[]).says(0, &[]);
+    }
+    assert_eq!(shop.tip(), tip, "it settled at once");
+}
+
+#[test]
+fn explain_tells_who_owns_each_field_and_what_would_be_done() {
+    let shop = Shop::new();
+    let config = shop.local("");
+    let explain = |name: &str| Ran::of(&mut prescale(&["explain", name, "--config", &config, "--at", &now()]));
+    let words = [
+        "shop-prod/Deployment/frontend in overlays/prod",
+        "minReplicas = 3 overridden: base/frontend.yaml:35, manifest owned by overlays/prod/frontend-floor.yaml:6, patch would become",
+        "nginx requests.cpu = 250m owned by base/frontend.yaml:21, manifest held at",
+    ];
+    explain("shop-prod/frontend").says(0, &words);
+    explain("shop-staging/Deployment/backend").says(0, &["no policy beside the overlay names it"]);
+    explain("nobody").says(1, &["no overlay renders a workload `nobody`", "shop-prod/StatefulSet/redis"]);
+}
+
+#[test]
 fn without_kustomize_the_plan_says_so() {
     let shop = Shop::new();
     let ran = shop.run("run", &shop.local("render: {program: none}\n"), &[]);

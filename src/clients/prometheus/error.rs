@@ -6,7 +6,7 @@ use humantime::format_duration;
 
 /// A request that failed: at which server, for which query, why, and what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("Prometheus at {url} {failure}{}", .query.as_deref().map(|query| format!(" (query: `{}`)", trimmed(query, 240))).unwrap_or_default())]
+#[error("Prometheus at {url} {failure}{}", .query.as_deref().filter(|_| !matches!(.failure, Failure::Unreachable { .. })).map(|query| format!(" (query: `{}`)", trimmed(query, 240))).unwrap_or_default())]
 pub struct PrometheusError {
     /// The server's address, without credentials.
     pub url: String,
