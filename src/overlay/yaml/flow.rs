@@ -41,12 +41,7 @@ fn insertion(text: &str, rework: &Rework<'_>, last: &Child) -> Vec<Splice> {
     let comma = last.comma.map(|comma| comma + 1);
     let at = comma.unwrap_or(last.end);
     // `{a: , b: 1}`: a blank keeps the colon apart from the comma.
-    let (at, apart) = if comma.is_none() && last.ends_in_colon {
-        let blank = lines::blanks(text, at);
-        (blank, if blank == at { " " } else { "" })
-    } else {
-        (at, "")
-    };
+    let apart = if comma.is_none() && last.ends_in_colon { " " } else { "" };
     let (before, after) = if comma.is_some() { ("", ",") } else { (",", "") };
     if !lines::opens_line(text, last.start) {
         return vec![rework.splice(at, at, format!("{apart}{before} {}{after}", entries.join(", ")))];
