@@ -276,8 +276,10 @@ fn next_steps(folder: &demo::Folder, last: DateTime<Utc>, hourly: bool) -> Strin
     if !hourly {
         steps.insert(0, (format!("{program} demo --hours 24"), "a day, hour by hour"));
     }
-    let steps: String = steps.iter().map(|(command, what)| format!("  # {what}\n  {command}\n")).collect();
-    format!("\n{}\n{steps}", styled(BOLD, "Try next"))
+    steps.iter().fold(format!("\n{}\n", styled(BOLD, "Try next")), |mut text, (command, what)| {
+        let _ = writeln!(text, "  # {what}\n  {command}");
+        text
+    })
 }
 
 /// The demo's day: hour by hour, with the forecast's errors.

@@ -145,6 +145,19 @@ fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
 }
 
 #[test]
+fn restarts_stop_a_fall_but_not_a_rise() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    let restarting = |minutes_ago: i64, demand: f64| {
+        let mut workload = workload(spec, 9, Scaler::None);
+        workload.restarts = Some(Series::new(now().timestamp() - minutes_ago * 60, 300, [2.0]));
+        plan_for(workload, demand)
+    };
+    assert_eq!(held(&restarting(20, 10.0), &Field::Replicas), Some("restarting"));
+    assert_eq!(floors(&restarting(20, 200.0)).len(), 1);
+    assert_eq!(floors(&restarting(90, 10.0)).len(), 1);
+}
+
+#[test]
 fn switches_stop_everything() {
     let spec = "signal: requests, capacityPerReplica: 10";
     let mut paused = workload(spec, 4, Scaler::None);
@@ -170,10 +183,18 @@ fn capacity_is_given_or_follows_from_requests() {
 #[test]
 fn requests_follow_usage_and_spare_the_scale_point() {
     let field = |resource| Field::Request { container: "app".into(), resource };
-    let plan_plain = plan_for(workload("signal: cpu", 1, Scaler::None), 0.5);
+    let plan_plain = plan_for(workload("signal: cpu, capacityPerReplica: 1", 1, Scaler::None), 0.5);
     let to = |resource| plan_plain.changes.iter().find(|change| change.field == field(resource)).map(|change| change.to);
     assert_eq!(to(Resource::Cpu), Some(Value::Cpu(Millicores(575))));
     assert_eq!(to(Resource::Memory), Some(Value::Memory(Bytes(230 << 20))));
+    let derived = plan_for(workload("signal: cpu", 1, Scaler::None), 0.5);
+    assert_eq!(
+        held(&derived, &field(Resource::Cpu)),
+        Some("capacity-follows"),
+        "else the floor would follow the request, and the request the floor"
+    );
+    let fixed = plan_for(workload("signal: cpu, replicas: {max: 1}", 1, Scaler::None), 0.5);
+    assert!(fixed.changes.iter().any(|change| change.field == field(Resource::Cpu)), "a floor that cannot move does not follow");
     let plan_hpa = plan_for(workload("signal: cpu", 1, hpa(Some(1), 5)), 0.5);
     assert_eq!(held(&plan_hpa, &field(Resource::Cpu)), Some("hpa-owns-resource"));
     let off = plan_for(workload("signal: cpu, requests: {enabled: false}", 1, Scaler::None), 0.5);
