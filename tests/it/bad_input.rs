@@ -94,7 +94,7 @@ fn policies_with_mistakes_hold_their_workload_and_tell_all() {
     };
     with(
         good.replace("    max: 20\n", "    maxx: 20\n"),
-        &["overlays/prod/scaling.yaml:23", "unknown field `maxx`", "did you mean `max`?"],
+        &["overlays/prod/scaling.yaml:26", "unknown field `maxx`", "did you mean `max`?"],
     );
     with(
         good.replace("    min: 2\n    max: 20\n", "    min: 30\n    max: 20\n"),
