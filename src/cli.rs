@@ -1,5 +1,6 @@
 //! The command line: what was typed, what it means, what is printed and how it exits. The only place that prints and reads the clock.
 
+mod backtest;
 mod doctor;
 mod output;
 mod terminal;
@@ -77,6 +78,8 @@ enum Command {
     Plan(Planning),
     /// Plan, then commit and push what may travel by commit
     Run(Planning),
+    /// Replay our decisions over recorded demand: what they would have cost, and how often they were short
+    Backtest(backtest::Backtest),
     /// Make a config repository with four weeks of history in a folder, and run on it
     Demo(Demo),
     /// Check configuration, metrics, Git and policies; say what to do about each trouble
@@ -176,6 +179,7 @@ impl Command {
                 let (planned, published) = progress.during("Running", run::run(&world, now)).await?;
                 planning.finish(&Report::new(planned, published))
             }
+            Self::Backtest(backtest) => tokio::task::block_in_place(|| backtest.execute(&progress)),
             Self::Demo(demo) => {
                 let folder = progress
                     .during("Making four weeks of history", async { demo::make(&demo.dir, demo.seed, demo.hours.unwrap_or(0)) })

@@ -76,6 +76,12 @@ impl Trace {
         self.start + minute as i64 * MINUTE
     }
 
+    /// Whether it says something of a scaler: four minutes in five are measured, and there is some demand.
+    pub fn is_telling(&self) -> bool {
+        let gaps = self.demand.iter().filter(|v| v.is_nan()).count();
+        gaps as f64 <= 0.2 * self.demand.len() as f64 && self.demand.iter().any(|v| *v > 0.0)
+    }
+
     /// The minute from which a trace is judged where nobody says: its last 30 %, two weeks at most, and never its first week.
     pub fn judged_from(&self) -> usize {
         let n = self.demand.len();
@@ -128,6 +134,15 @@ mod tests {
         assert_eq!(trace(&[(120, 3.0), (0, 9.0), (60, 2.0), (0, 1.0), (180, f64::NAN)]), trace(&[(0, 1.0), (60, 2.0), (120, 3.0)]));
         assert_eq!(Trace::new([(0, 1.0)]), None);
         assert_eq!(Trace::new([(0, 1.0), (i64::MAX / 2, 1.0)]), None);
+    }
+
+    #[test]
+    fn silence_tells_nothing() {
+        let regular = |value: f64| (0..100).map(move |i| (i * 60, value));
+        let gap = |hours: i64| trace(&regular(1.0).chain([(5940 + hours * 3600, 1.0)]).collect::<Vec<_>>());
+        assert!(!trace(&regular(0.0).collect::<Vec<_>>()).is_telling());
+        assert!(trace(&regular(1.0).collect::<Vec<_>>()).is_telling());
+        assert!(!gap(1).is_telling(), "54 minutes of a hundred and sixty");
     }
 
     #[test]
