@@ -3,12 +3,12 @@
 //! | word | what it is |
 //! |---|---|
 //! | [`Trace`] | demand by the minute; a sample holds until the next one, a long gap is a gap |
-//! | [`replay`] | decisions, a lead time later, as ready replicas by the minute |
+//! | [`replay()`] | decisions, a lead time later, as ready replicas by the minute |
 //! | [`Hpa`] | what the Kubernetes HPA makes of the same minutes, with or without a floor under it |
 //! | [`Score`] | cost beside the perfect scaler's, and the share of minutes short of capacity |
 //! | [`hull`] | what a family of scalers reaches at a mean cost |
 //! | [`baseline`] | the scalers that need no forecast, and the ones that know the future |
-//! | [`backtest`] | our own decisions, each from what was known, and the scores of them |
+//! | [`backtest()`] | our own decisions, each from what was known, and the scores of them |
 //!
 //! A sample stamped `s` with step `p` describes `[s, s + p)`: a decision at `t` may use it only when `s + p <= t`.
 
