@@ -1,5 +1,6 @@
 //! The command line: what was typed, what it means, what is printed and how it exits. The only place that prints and reads the clock.
 
+mod backtest;
 mod doctor;
 mod output;
 mod terminal;
@@ -80,6 +81,8 @@ enum Command {
     Run(Planning),
     /// Show for each field of a workload who owns it, who overrides it, and what would be done
     Explain(Explain),
+    /// Replay our decisions over recorded demand: what they would have cost, and how often they were short
+    Backtest(backtest::Backtest),
     /// Make a config repository with four weeks of history in a folder, and run on it
     Demo(Demo),
     /// Check configuration, metrics, Git and policies; say what to do about each trouble
@@ -200,6 +203,7 @@ impl Command {
                 terminal::print(&output::explained(&explained, explain.output)?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Backtest(backtest) => tokio::task::block_in_place(|| backtest.execute(&progress)),
             Self::Demo(demo) => {
                 let folder = progress
                     .during("Making four weeks of history", async { demo::make(&demo.dir, demo.seed, demo.hours.unwrap_or(0)) })

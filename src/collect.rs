@@ -5,6 +5,7 @@ mod policies;
 mod prometheus;
 mod promql;
 mod snapshot;
+pub mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

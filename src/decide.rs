@@ -1,5 +1,6 @@
 //! From what is known and forecast to a [`Plan`]. Pure and total: trouble with one workload is a [`Held`], never an error.
 
+mod need;
 mod replicas;
 mod requests;
 
@@ -11,6 +12,8 @@ use crate::model::policy::delta;
 use crate::model::{
     Change, Field, Forecast, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Record, Rhythm, Snapshot, Value, Window, WorkloadId,
 };
+
+pub use need::{Need, need};
 
 /// The annotation on a workload that stops all writing for it, when `"true"`.
 pub const PAUSED_ANNOTATION: &str = "prescale.dev/paused";

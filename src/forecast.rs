@@ -76,20 +76,48 @@ fn check_fresh(demand: &Series, now: DateTime<Utc>, limit: TimeDelta) -> Result<
 
 /// The champion's forecast of the maximum over `window`, from what was known of `demand` at `now`.
 pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window) -> Result<Forecast, HoldReason> {
-    let known = demand.known_at(now.timestamp());
-    let have = known.measured_span();
-    let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };
-    if have < LEAST_HISTORY {
-        return Err(too_short());
+    Champion::choose(demand, now, window)?.forecast(demand, now, window)
+}
+
+/// The forecaster that did best, fitted. It forecasts until it is chosen anew, for windows that lie as far ahead as the one it learned.
+pub struct Champion {
+    name: &'static str,
+    fitted: Box<dyn Fitted>,
+    /// Outcome minus prediction on the held-out rows, in log space.
+    errors: Vec<f64>,
+    /// Of the log space: see [`Grid::offset`].
+    offset: f64,
+}
+
+impl Champion {
+    /// Chooses and fits, from what was known of `demand` at `now`.
+    pub fn choose(demand: &Series, now: DateTime<Utc>, window: Window) -> Result<Self, HoldReason> {
+        let known = demand.known_at(now.timestamp());
+        let have = known.measured_span();
+        let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };
+        if have < LEAST_HISTORY {
+            return Err(too_short());
+        }
+        let grid = Grid::new(&known, window).ok_or_else(too_short)?;
+        let forecasters: [&dyn Forecaster; 2] = [&SeasonalNaive, &Linear];
+        let best = forecasters
+            .iter()
+            .filter_map(|forecaster| Trial::of(*forecaster, &grid))
+            .min_by(|a, b| a.loss.total_cmp(&b.loss)) // the first of equals: the simplest
+            .ok_or_else(too_short)?;
+        let fitted = best.forecaster.fit(&grid, grid.rows()).ok_or_else(too_short)?;
+        Ok(Self { name: best.forecaster.name(), fitted, errors: best.errors, offset: grid.offset() })
     }
-    let grid = Grid::new(&known, window).ok_or_else(too_short)?;
-    let forecasters: [&dyn Forecaster; 2] = [&SeasonalNaive, &Linear];
-    let champion = forecasters
-        .iter()
-        .filter_map(|forecaster| Trial::of(*forecaster, &grid))
-        .min_by(|a, b| a.loss.total_cmp(&b.loss)) // the first of equals: the simplest
-        .ok_or_else(too_short)?;
-    champion.forecast(&grid).ok_or_else(too_short)
+
+    /// Its forecast of the maximum over `window`, from what was known of `demand` at `now`.
+    pub fn forecast(&self, demand: &Series, now: DateTime<Utc>, window: Window) -> Result<Forecast, HoldReason> {
+        let known = demand.known_at(now.timestamp());
+        let too_short = || HoldReason::ShortHistory { have: known.measured_span(), need: LEAST_HISTORY };
+        let grid = Grid::with_offset(&known, window, Some(self.offset)).ok_or_else(too_short)?;
+        let point = self.fitted.predict(&grid, grid.rows());
+        let sample = self.errors.iter().map(|error| grid.to_demand(point + error)).collect();
+        Forecast::new(self.name, grid.to_demand(point), sample, grid.day_ahead()).ok_or_else(too_short)
+    }
 }
 
 /// A forecaster's errors on the held-out rows at the end of the grid.
@@ -121,13 +149,6 @@ impl<'a> Trial<'a> {
         let pinball = |error: f64| (error - margin) * if error > margin { Self::LEVEL } else { Self::LEVEL - 1.0 };
         let loss = errors.iter().map(|e| pinball(*e)).sum::<f64>() / errors.len() as f64;
         Some(Self { forecaster, errors, loss })
-    }
-
-    fn forecast(&self, grid: &Grid) -> Option<Forecast> {
-        let fitted = self.forecaster.fit(grid, grid.rows())?;
-        let point = fitted.predict(grid, grid.rows());
-        let sample = self.errors.iter().map(|error| grid.to_demand(point + error)).collect();
-        Forecast::new(self.forecaster.name(), grid.to_demand(point), sample, grid.day_ahead())
     }
 }
 

@@ -13,11 +13,12 @@
 //!
 //! - [`model`] is the vocabulary. It knows no outside system.
 //! - [`forecast`], [`decide`] and [`overlay`] are pure: no clock, no environment, no network, no async. They take `now` as an argument.
+//! - [`simulate`] replays decisions over real traces: what a forecast is worth beside an HPA. It alone may import `forecast` and `decide`.
 //! - [`clients`] holds one file an outside system, without decisions. Only [`collect`], [`prove`] and [`deliver`] use them.
 //! - [`run`] calls the stages; [`config`] composes their settings; [`cli`] prints; [`demo`] is the embedded default.
 //!
 //! Imports flow one way: `model` <- the pure stages <- `clients` and the stages with I/O <- `config`, `run` <- `demo`, `cli`. A stage never
-//! imports another stage, but for `collect`, which asks `overlay` what is rendered. A test holds the code to this.
+//! imports another stage, but for `collect`, which asks `overlay` what is rendered, and `simulate`. A test holds the code to this.
 //!
 //! # What always holds
 //!
@@ -40,6 +41,7 @@ pub mod model;
 pub mod decide;
 pub mod forecast;
 pub mod overlay;
+pub mod simulate;
 
 // The stages with I/O, and what they talk to.
 pub mod clients;

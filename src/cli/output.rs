@@ -1,5 +1,6 @@
 //! What a person, or a machine, reads of a plan.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -12,8 +13,10 @@ use crate::demo;
 use crate::model::plan::Outlook;
 use crate::model::{Held, Plan, Proof, Sited, Window};
 use crate::run::{Explained, Explanation, Planned};
+use crate::simulate::{self, Score};
 
 use super::Format;
+use super::backtest::{Outcome, Skipped, Tried};
 use super::terminal::{print, styled, width};
 
 const BOLD: Style = Style::new().bold();
@@ -307,6 +310,49 @@ pub(super) fn day(day: &demo::Day, folder: &demo::Folder) -> anyhow::Result<()> 
     let _ = writeln!(text, "{} commits in {} hours.", day.commits, day.hours);
     print(&text)?;
     print(&next_steps(folder, day.last, true)).map_err(Into::into)
+}
+
+/// A backtest, trace by trace, and the means of each aim over all traces.
+pub(super) fn backtest(outcome: &Outcome) -> String {
+    let mut rows = table(["TRACE", "AIM", "HPA", "COST", "SHORT", "CHANGES A DAY", "FLOOR ALONE", "SHORT", "CHANGES A DAY"]);
+    let percent = |share: f64| format!("{:.2} %", share * 100.0);
+    let aim = |result: &simulate::Backtest| match result.objective {
+        Some(share) => format!("{} %, price {:.0}", share * 100.0, result.price),
+        None => format!("price {}", result.price),
+    };
+    let scores = |score: Score| [format!("{:.2}", score.cost), percent(score.violation), format!("{:.0}", score.churn_per_day)];
+    for tried in &outcome.traces {
+        let hpa = tried.result.hpa.map_or("-".to_owned(), |hpa| format!("{:.0} %, {} min", hpa.target * 100.0, hpa.stabilize_minutes));
+        let [cost, short, changes] = scores(tried.score());
+        let [floor_cost, floor_short, floor_changes] = scores(tried.result.scores.floor);
+        rows.add_row([tried.trace.clone(), aim(&tried.result), hpa, cost, short, changes, floor_cost, floor_short, floor_changes]);
+    }
+    let names: BTreeSet<&str> = outcome.traces.iter().map(|tried| tried.trace.as_str()).collect();
+    let aims = outcome.traces.len() / names.len().max(1);
+    for i in (0..aims).filter(|_| names.len() > 1) {
+        let of_aim: Vec<_> = outcome.traces.iter().skip(i).step_by(aims).collect();
+        let mean = |figure: &dyn Fn(&Tried) -> f64| of_aim.iter().map(|tried| figure(tried)).sum::<f64>() / of_aim.len() as f64;
+        let both = |score: &dyn Fn(&Tried) -> Score| {
+            [
+                format!("{:.2}", mean(&|tried| score(tried).cost)),
+                percent(mean(&|tried| score(tried).violation)),
+                format!("{:.0}", mean(&|tried| score(tried).churn_per_day)),
+            ]
+        };
+        let [cost, short, changes] = both(&Tried::score);
+        let [floor_cost, floor_short, floor_changes] = both(&|tried| tried.result.scores.floor);
+        let aim = match of_aim[0].result.objective {
+            Some(share) => format!("{} %", share * 100.0),
+            None => aim(&of_aim[0].result),
+        };
+        let row = [format!("mean of {}", of_aim.len()), aim, String::new(), cost, short, changes, floor_cost, floor_short, floor_changes];
+        rows.add_row(row.map(|cell| styled(BOLD, &cell)));
+    }
+    let mut text = trim(&rows) + "\n";
+    for Skipped { trace, why } in &outcome.skipped {
+        let _ = writeln!(text, "{} {trace}: {why}", styled(YELLOW, "skipped"));
+    }
+    text
 }
 
 fn table<const N: usize>(head: [&str; N]) -> Table {

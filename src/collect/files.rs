@@ -4,7 +4,7 @@
 //! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`. A CSV file wins over the text.
 
 mod openmetrics;
-mod table;
+pub(super) mod table;
 mod window;
 
 use std::collections::BTreeMap;

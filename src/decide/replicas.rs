@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::model::plan::Outlook;
 use crate::model::{Field, Forecast, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value};
 
-use super::{Decision, object_of};
+use super::{Decision, Need, need, object_of};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
 const DEFAULT_REPLICAS: u32 = 1;
@@ -44,9 +44,7 @@ pub(super) fn decide(
     };
 
     let spec = &workload.policy.spec;
-    let quantile = paying_quantile(spec.shortfall_price);
-    let demand = forecast.quantile(quantile);
-    let needed = replicas_for(demand, capacity);
+    let Need { quantile, demand, replicas: needed } = need(forecast, spec.shortfall_price, capacity);
     let now = floor.now.unwrap_or(floor.implied);
     outlooks.push(Outlook {
         workload: workload.rendered.id.clone(),
@@ -159,17 +157,6 @@ fn capacity(workload: &Observed) -> Result<f64, HoldReason> {
     requested.map(|requested| requested * share).filter(|capacity| *capacity > 0.0).ok_or_else(|| HoldReason::CapacityUnknown {
         detail: format!("not every container requests {resource}: set its requests, or `spec.capacityPerReplica` in the policy"),
     })
-}
-
-/// The quantile of the window maximum at which one replica more costs what it saves. A replica costs its minutes in the window; being short
-/// costs the price for each minute of it. So it pays while `price × P(maximum > capacity) > 1`: the newsvendor's critical ratio `1 − 1/price`.
-fn paying_quantile(price: f64) -> f64 {
-    1.0 - 1.0 / price.max(1.0)
-}
-
-/// The least count whose capacity holds `demand`; at least one.
-fn replicas_for(demand: f64, capacity: f64) -> u32 {
-    (demand / capacity - 1e-9).ceil().clamp(1.0, f64::from(u32::MAX)) as u32
 }
 
 /// A ceiling with room for the reactive autoscaler above a floor: half as many again.

@@ -39,6 +39,11 @@ impl Grid {
 
     /// The grid of all that `series` holds, for decisions now whose window is `window`. `None` when nothing was measured.
     pub fn new(series: &Series, window: Window) -> Option<Self> {
+        Self::with_offset(series, window, None)
+    }
+
+    /// The same in the log space of an earlier grid, given its [`Self::offset`].
+    pub fn with_offset(series: &Series, window: Window, offset: Option<f64>) -> Option<Self> {
         let end = series.last_measured()?.timestamp();
         let lead = (window.from.timestamp() - end).max(0) / BIN;
         let length = ((window.to.timestamp() - end).max(BIN) + BIN - 1) / BIN - lead;
@@ -62,7 +67,7 @@ impl Grid {
         measured.sort_by(f64::total_cmp);
         let (median, most) = (measured.get(measured.len() / 2)?, *measured.last()?);
         let mean = measured.iter().sum::<f64>() / measured.len() as f64;
-        let offset = 0.25 * median + 0.25 * mean + 1e-9;
+        let offset = offset.unwrap_or(0.25 * median + 0.25 * mean + 1e-9);
 
         let known: Vec<f64> = maxima.iter().map(|v| (v + offset).ln()).collect();
         let mut last = known.iter().copied().find(|v| !v.is_nan())?;
@@ -86,6 +91,11 @@ impl Grid {
     /// How many bins are known: the row of a decision now.
     pub fn rows(&self) -> usize {
         self.logs.len()
+    }
+
+    /// What is added to demand before the log is taken, in its unit.
+    pub fn offset(&self) -> f64 {
+        self.offset
     }
 
     /// The rows on which forecasters are tried: the last quarter, a week at most, whose outcome is known.

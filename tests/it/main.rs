@@ -15,4 +15,5 @@ mod overlay_corpus;
 mod overlay_scenarios;
 mod pipeline;
 mod policies;
+mod simulate;
 mod yaml_edits;

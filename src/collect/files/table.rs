@@ -11,18 +11,21 @@ use crate::model::Series;
 pub(super) fn read(path: &Path, span: Span) -> Result<Option<Series>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let (first, last) = span.grid();
+    let samples = samples(&text, path)?.into_iter().filter(|(at, _)| (first..last + span.step).contains(at));
+    Ok(Series::from_samples(span.step, samples))
+}
+
+/// All samples of a text, in its order; `path` is where it stands. An error names file and line.
+pub(in crate::collect) fn samples(text: &str, path: &Path) -> Result<Vec<(i64, f64)>, String> {
     let mut samples = Vec::new();
     for (i, line) in text.lines().map(str::trim).enumerate() {
         let header = i == 0 && line.to_ascii_lowercase().starts_with("timestamp");
         if header || line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (at, value) = sample(line).map_err(|why| format!("{}:{}: {why}", path.display(), i + 1))?;
-        if (first..last + span.step).contains(&at) {
-            samples.push((at, value));
-        }
+        samples.push(sample(line).map_err(|why| format!("{}:{}: {why}", path.display(), i + 1))?);
     }
-    Ok(Series::from_samples(span.step, samples))
+    Ok(samples)
 }
 
 /// A field may stand in quotes; an empty value is a gap, as `NaN` is.
