@@ -1,5 +1,6 @@
 //! From what is known and forecast to a [`Plan`]. Pure and total: trouble with one workload is a [`Held`], never an error.
 
+mod hpa;
 mod need;
 mod replicas;
 mod requests;
@@ -10,10 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::delta;
 use crate::model::{
-    Change, Field, Forecast, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Record, Rhythm, Snapshot, Value, Window, WorkloadId,
+    Change, Field, Foreseen, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Record, Rhythm, Snapshot, Value, Window, WorkloadId,
 };
 
-pub use need::{Need, need};
+pub use hpa::{Hpa, Running};
+pub use need::{Carrier, Curve, Need, replicas_for, worth};
 
 /// The annotation on a workload that stops all writing for it, when `"true"`.
 pub const PAUSED_ANNOTATION: &str = "prescale.dev/paused";
@@ -30,7 +32,7 @@ pub struct Settings {
 }
 
 /// What will change and what is held back, from a forecast for each workload of the snapshot in its order.
-pub fn plan(snapshot: &Snapshot, outlook: &[Result<Forecast, HoldReason>], settings: &Settings) -> Plan {
+pub fn plan(snapshot: &Snapshot, outlook: &[Result<Foreseen, HoldReason>], settings: &Settings) -> Plan {
     let mut plan = Plan {
         at: snapshot.now,
         window: Window::of_decision(snapshot.now, settings.lead, settings.every),
@@ -48,9 +50,9 @@ pub fn plan(snapshot: &Snapshot, outlook: &[Result<Forecast, HoldReason>], setti
         });
     }
     let moved = last_moves(&snapshot.past);
-    for (workload, forecast) in snapshot.workloads.iter().zip(outlook) {
+    for (workload, foreseen) in snapshot.workloads.iter().zip(outlook) {
         let rests_until = moved.get(&workload.rendered.id).map(|at| *at + delta(workload.policy.spec.replicas.cool_down));
-        let mut decisions = replicas::decide(workload, forecast, rests_until, snapshot, &mut plan.outlooks);
+        let mut decisions = replicas::decide(workload, foreseen, rests_until, snapshot, &mut plan.outlooks);
         decisions.extend(requests::decide(workload, snapshot.now));
         // What failed besides the demand; where that failed as well, one cause is told once.
         if workload.demand.is_ok() {

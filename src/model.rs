@@ -3,13 +3,14 @@
 //! | word | type |
 //! |---|---|
 //! | workload | [`WorkloadId`], as rendered; [`RenderedWorkload`] is what an overlay says of it |
-//! | demand | [`Series`] of a [`Signal`] |
+//! | demand | [`Series`] of a [`Signal`]; [`Demand`] is the same by the minute |
 //! | policy | [`ScalingPolicy`] |
 //! | forecast | [`Forecast`] of the maximum over a [`Window`] |
 //! | plan | [`Plan`]: [`Change`]s and [`Held`]s, each with typed reasons |
 //! | site | [`Site`]: where a value lives in a file |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
+pub mod demand;
 pub mod edit;
 pub mod forecast;
 pub mod nearest;
@@ -24,8 +25,9 @@ pub mod snapshot;
 pub mod tree;
 pub mod workload;
 
+pub use demand::Demand;
 pub use edit::{Edited, Group, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
-pub use forecast::{Forecast, Window};
+pub use forecast::{Analogue, Forecast, Foreseen, Window};
 pub use plan::{Change, Field, Held, HoldReason, Plan, Proof, Reason, Rhythm, Route, Site, SiteKind, Value};
 pub use policy::{ScalingPolicy, Signal};
 pub use quantity::{Bytes, Millicores, Resource};

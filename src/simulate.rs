@@ -15,18 +15,18 @@
 pub mod backtest;
 pub mod baseline;
 mod budget;
-pub mod floor;
 mod histogram;
-pub mod hpa;
 pub mod hull;
 mod known;
 mod percentile;
+mod pilot;
 pub mod replay;
 pub mod score;
 pub mod trace;
 
+pub use crate::decide::Hpa;
+pub use crate::forecast::{RECIPES, Recipe};
 pub use backtest::{Above, Aim, Backtest, Settings, backtest};
-pub use hpa::Hpa;
 pub use known::Known;
 pub use percentile::percentile;
 pub use replay::{Cadence, ReplayError, replay};

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::collect::traces::{self, Recorded};
 use crate::config::ConfigError;
-use crate::simulate::{self, Above, Aim, Cadence, Score, Trace, percentile};
+use crate::simulate::{self, Above, Aim, Cadence, RECIPES, Recipe, Score, Trace, percentile};
 
 use super::output;
 use super::terminal::{Progress, print};
@@ -53,6 +53,9 @@ pub(super) struct Backtest {
     /// The first decision, in epoch seconds or RFC 3339 [default: the last 30 %, two weeks at most, never the first week]
     #[arg(long, value_name = "TIME", value_parser = instant, allow_hyphen_values = true)]
     from: Option<i64>,
+    /// The model that forecasts
+    #[arg(long, value_name = "MODEL", default_value = "forest", value_parser = model)]
+    model: &'static Recipe,
     /// How the result is printed
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -162,6 +165,7 @@ impl Backtest {
             aims: aims.collect(),
             above: self.hpa,
             most_changes: self.max_changes_per_day,
+            recipe: self.model,
             from,
         };
         let results = simulate::backtest(trace, &settings)?;
@@ -229,6 +233,13 @@ fn above(text: &str) -> Result<Above, String> {
             _ => Err("expected `tuned`, `none` or a target between 1% and 200%".to_owned()),
         },
     }
+}
+
+fn model(text: &str) -> Result<&'static Recipe, String> {
+    Recipe::named(text).ok_or_else(|| {
+        let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn minutes(text: &str) -> Result<usize, String> {

@@ -317,8 +317,8 @@ pub(super) fn backtest(outcome: &Outcome) -> String {
     let mut rows = table(["TRACE", "AIM", "HPA", "COST", "SHORT", "CHANGES A DAY", "FLOOR ALONE", "SHORT", "CHANGES A DAY"]);
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
     let aim = |result: &simulate::Backtest| match result.objective {
-        Some(share) => format!("{} %, price {:.0}", share * 100.0, result.price),
-        None => format!("price {}", result.price),
+        Some(share) => format!("{} %", share * 100.0),
+        None => format!("price {}", result.price.unwrap_or_default()),
     };
     let scores = |score: Score| [format!("{:.2}", score.cost), percent(score.violation), format!("{:.0}", score.churn_per_day)];
     for tried in &outcome.traces {

@@ -1,47 +1,196 @@
-//! What the window needs at a price of shortfall.
+//! What a floor over the window costs, and the one that pays at a price of shortfall.
 
-use crate::model::Forecast;
+use crate::model::{Demand, Forecast};
 
 /// The demand to be ready for, and the replicas that carry it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Need {
-    /// The quantile of the window maximum that pays.
+    /// The quantile of the window maximum that it covers.
     pub quantile: f64,
     /// The window maximum at that quantile, in the signal's unit.
     pub demand: f64,
-    /// The least count that carries it; at least one.
+    /// The floor; at least one.
     pub replicas: u32,
 }
 
-/// The need at a `price` of shortfall (replica-minutes for a minute short), where one replica carries `capacity`.
-pub fn need(forecast: &Forecast, price: f64, capacity: f64) -> Need {
-    let quantile = paying_quantile(price);
-    let demand = forecast.quantile(quantile);
-    Need { quantile, demand, replicas: replicas_for(demand, capacity) }
+impl Need {
+    /// What a floor covers of a forecast, where a replica carries `unit`.
+    pub fn of(forecast: &Forecast, replicas: u32, unit: f64) -> Self {
+        let (quantile, demand) = forecast.covered(f64::from(replicas) * unit);
+        Self { quantile, demand, replicas }
+    }
 }
 
-/// The quantile of the window maximum at which one replica more costs what it saves. A replica costs its minutes in the window; being short
-/// costs the price for each minute of it. So it pays while `price × P(maximum > capacity) > 1`: the newsvendor's critical ratio `1 − 1/price`.
-fn paying_quantile(price: f64) -> f64 {
-    1.0 - 1.0 / price.max(1.0)
+/// The size of a workload, in replicas, for which a price of shortfall is what it says: it grows and shrinks with the workload, so that one
+/// price suits a fleet.
+const USUAL_SIZE: f64 = 14.0;
+
+/// What a minute short costs a workload whose mean size is `size` replicas, in replica-minutes.
+pub fn worth(price: f64, size: f64) -> f64 {
+    price * size / USUAL_SIZE
 }
 
-/// The least count whose capacity holds `demand`; at least one.
-fn replicas_for(demand: f64, capacity: f64) -> u32 {
-    (demand / capacity - 1e-9).ceil().clamp(1.0, f64::from(u32::MAX)) as u32
+/// The least count whose replicas, which carry `unit` each, hold a demand; at least one. A billionth of a replica is none.
+pub fn replicas_for(demand: f64, unit: f64) -> u32 {
+    (demand / unit - 1e-9).ceil().clamp(1.0, f64::from(u32::MAX)) as u32
+}
+
+/// Where demand is carried: what one replica holds, and what stands ready without a floor.
+#[derive(Clone, Copy, Debug)]
+pub struct Carrier<'a> {
+    /// Demand that one replica carries.
+    pub unit: f64,
+    /// The replicas that the reactive autoscaler alone had ready in each minute of the demand that was learned from; `None` where there is
+    /// no autoscaler.
+    pub alone: Option<&'a [u32]>,
+}
+
+/// What each floor is expected to cost over the window.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// Replicas from one entry to the next.
+    step: u32,
+    /// Ready replicas, on average over the window.
+    paid: Vec<f64>,
+    /// The share of the window's minutes that are short.
+    short: Vec<f64>,
+}
+
+/// The most entries of a curve: beyond, floors are tried in steps.
+const MOST: usize = 4096;
+/// The autoscaler's path is looked at once in so many minutes.
+const PATH_EVERY: usize = 5;
+/// The minute of those at which it is.
+const PATH_FIRST: usize = 2;
+
+impl Curve {
+    /// The curve of a forecast for windows of `length` minutes. Each analogue is a path: a minute of it is short when demand is above both the
+    /// floor and what the autoscaler alone had ready then; the greater of the two is paid for. Both are moved to today's level.
+    pub fn of(forecast: &Forecast, demand: &Demand, length: usize, carrier: Carrier) -> Self {
+        let unit = carrier.unit;
+        let most = (forecast.most() / unit).ceil().clamp(1.0, f64::from(u32::MAX));
+        let step = (most / MOST as f64).ceil().max(1.0);
+        let n = (most / step) as usize + 2;
+        let entry = |demand: f64| ((f64::from(replicas_for(demand, unit)) / step).ceil() as usize).min(n - 1);
+        let (mut needed, mut alone) = (vec![0.0; n], vec![0.0; n]);
+        let looks = length.saturating_sub(PATH_FIRST).div_ceil(PATH_EVERY).max(1) as f64;
+        for analogue in forecast.analogues() {
+            let minutes = analogue.window..(analogue.window + length).min(demand.len());
+            let weight = analogue.weight / length as f64;
+            match carrier.alone {
+                None => {
+                    for demand in demand.raw()[minutes].iter().filter(|demand| !demand.is_nan()) {
+                        needed[entry(forecast.moved(analogue, *demand))] += weight;
+                    }
+                }
+                Some(path) => {
+                    for minute in minutes.clone() {
+                        let (demand, ready) = (demand.raw()[minute], path.get(minute).map_or(0.0, |ready| f64::from(*ready)));
+                        if demand > ready * unit * (1.0 + 1e-9) {
+                            needed[entry(forecast.moved(analogue, demand))] += weight;
+                        }
+                    }
+                    let first = minutes.start + PATH_FIRST.min(length - 1);
+                    for ready in (first..minutes.start + length).step_by(PATH_EVERY).map(|minute| path.get(minute).copied().unwrap_or(0)) {
+                        alone[entry(forecast.moved(analogue, f64::from(ready) * unit))] += analogue.weight / looks;
+                    }
+                }
+            }
+        }
+        if carrier.alone.is_none() {
+            alone[0] = 1.0;
+        }
+        Self { step: step as u32, paid: expected_maxima(&alone, step), short: tails(&needed) }
+    }
+
+    /// The floor that costs least when a minute short costs `worth` replica-minutes. Of equals it is the greatest, at least one: what costs
+    /// nothing is taken as insurance.
+    pub fn cheapest(&self, worth: f64) -> u32 {
+        let costs = self.paid.iter().zip(&self.short).map(|(paid, short)| paid + worth * short).enumerate().skip(1);
+        let (mut best, mut least) = (1, f64::INFINITY);
+        for (entry, cost) in costs {
+            if cost <= least * (1.0 + 1e-9) {
+                best = entry;
+            }
+            least = least.min(cost);
+        }
+        (best as u32).saturating_mul(self.step)
+    }
+}
+
+/// For each entry, the weight behind it.
+fn tails(weights: &[f64]) -> Vec<f64> {
+    let mut rest = 0.0;
+    let mut tails: Vec<f64> = weights
+        .iter()
+        .rev()
+        .map(|weight| {
+            let behind = rest;
+            rest += weight;
+            behind
+        })
+        .collect();
+    tails.reverse();
+    tails
+}
+
+/// For each entry, the expectation of the greater of it and a weighted one, in replicas.
+fn expected_maxima(weights: &[f64], step: f64) -> Vec<f64> {
+    let total: f64 = weights.iter().zip(0_u32..).map(|(weight, i)| weight * f64::from(i)).sum();
+    let (mut below, mut below_sum) = (0.0, 0.0);
+    weights
+        .iter()
+        .zip(0_u32..)
+        .map(|(weight, i)| {
+            below += weight;
+            below_sum += weight * f64::from(i);
+            (below * f64::from(i) + total - below_sum) * step
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Analogue;
+
+    /// Windows of ten minutes that each held one demand; the last says twice what it was.
+    fn foreseen() -> (Forecast, Demand) {
+        let mut demand = Demand::starting(0);
+        [10.0, 20.0, 30.0, 20.0].iter().flat_map(|level| [*level; 10]).for_each(|value| demand.push(value));
+        let analogue = |window, factor, maximum| Analogue { window, weight: 0.25, factor, maximum };
+        let analogues = vec![analogue(0, 1.0, 10.0), analogue(10, 1.0, 20.0), analogue(20, 1.0, 30.0), analogue(30, 2.0, 20.0)];
+        (Forecast::new("test", 20.0, analogues, 0.0, 100.0, vec![]).unwrap(), demand)
+    }
 
     #[test]
-    fn a_price_is_a_quantile_and_a_quantile_a_count() {
-        let forecast = Forecast::new("test", 50.0, (1..=99).map(f64::from).collect(), vec![]).unwrap();
-        for (price, quantile, demand, replicas) in
-            [(0.5, 0.0, 1.0, 1), (1.0, 0.0, 1.0, 1), (2.0, 0.5, 50.0, 5), (4.0, 0.75, 75.0, 8), (10.0, 0.9, 90.0, 9)]
-        {
-            assert_eq!(need(&forecast, price, 10.0), Need { quantile, demand, replicas }, "{price}");
+    fn a_further_replica_is_taken_while_it_saves_more_than_it_costs() {
+        let (forecast, demand) = foreseen();
+        let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 10.0, alone: None });
+        // Each replica beyond the first saves a quarter of the window, as long as it is paid for.
+        for (worth, replicas) in [(1.0, 1), (3.9, 1), (4.1, 4), (1e9, 4)] {
+            assert_eq!(curve.cheapest(worth), replicas, "{worth}");
         }
+        assert_eq!(Need::of(&forecast, 2, 10.0), Need { quantile: 0.5, demand: 20.0, replicas: 2 });
+        assert_eq!(Need::of(&forecast, 4, 10.0), Need { quantile: 1.0, demand: 40.0, replicas: 4 });
+    }
+
+    #[test]
+    fn what_the_autoscaler_does_alone_needs_no_floor() {
+        let (forecast, demand) = foreseen();
+        // Alone it was ready for all but the third window, in which it stood at one replica.
+        let alone: Vec<u32> = [1, 2, 1, 2].iter().flat_map(|ready| [*ready; 10]).collect();
+        let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 10.0, alone: Some(&alone) });
+        assert_eq!(curve.cheapest(0.0), 1, "what it has ready in any case costs nothing");
+        assert_eq!(curve.cheapest(100.0), 3, "the fourth window's four replicas are there without a floor");
+    }
+
+    #[test]
+    fn a_tiny_capacity_is_no_huge_curve() {
+        let (forecast, demand) = foreseen();
+        let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 1e-6, alone: None });
+        assert!(curve.paid.len() <= MOST + 2);
+        let floor = f64::from(curve.cheapest(1e12));
+        assert!((40e6..=40.1e6).contains(&floor), "{floor}");
     }
 }

@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::plan::Outlook;
-use crate::model::{Field, Forecast, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value};
+use crate::model::{
+    Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value,
+};
 
-use super::{Decision, Need, need, object_of};
+use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
 const DEFAULT_REPLICAS: u32 = 1;
@@ -13,6 +15,8 @@ const DEFAULT_REPLICAS: u32 = 1;
 const DEFAULT_MOST: u32 = 100;
 /// The share of its request that a replica may use where no HPA says.
 const DEFAULT_UTILIZATION: f64 = 0.7;
+/// Minutes over which a workload's mean size is taken: two weeks.
+const SIZED_MINUTES: usize = 14 * 1440;
 
 /// The field that holds a workload's floor.
 struct Floor {
@@ -28,7 +32,7 @@ struct Floor {
 /// Decides the floor, and the ceiling where it is in the way; enters what was forecast into `outlooks`.
 pub(super) fn decide(
     workload: &Observed,
-    forecast: &Result<Forecast, HoldReason>,
+    foreseen: &Result<Foreseen, HoldReason>,
     rests_until: Option<DateTime<Utc>>,
     snapshot: &Snapshot,
     outlooks: &mut Vec<Outlook>,
@@ -37,14 +41,20 @@ pub(super) fn decide(
         Ok(floor) => floor,
         Err(why) => return vec![Decision::hold(why)],
     };
-    let sized = forecast.as_ref().map_err(Clone::clone).and_then(|forecast| Ok((forecast, capacity(workload)?)));
-    let (forecast, capacity) = match sized {
+    let sized = foreseen.as_ref().map_err(Clone::clone).and_then(|foreseen| Ok((foreseen, capacity(workload)?)));
+    let (foreseen, capacity) = match sized {
         Ok(sized) => sized,
         Err(why) => return vec![Decision::Hold { field: Some(floor.field), wanted: None, why }],
     };
 
     let spec = &workload.policy.spec;
-    let Need { quantile, demand, replicas: needed } = need(forecast, spec.shortfall_price, capacity);
+    let Foreseen { window, demand: history, forecast } = foreseen;
+    let reactive = reactive(workload, capacity);
+    let alone = reactive.map(|hpa| hpa.ready(history.raw(), capacity, None));
+    let length = window.length().num_minutes().max(1) as usize;
+    let curve = Curve::of(forecast, history, length, Carrier { unit: capacity, alone: alone.as_deref() });
+    let floor_that_pays = curve.cheapest(worth(spec.shortfall_price, size(history, capacity)));
+    let Need { quantile, demand, replicas: needed } = Need::of(forecast, floor_that_pays, capacity);
     let now = floor.now.unwrap_or(floor.implied);
     outlooks.push(Outlook {
         workload: workload.rendered.id.clone(),
@@ -66,6 +76,7 @@ pub(super) fn decide(
     }
     let mut reasons =
         vec![Reason::PeakDemand { signal: spec.signal.clone(), model: forecast.model.to_owned(), quantile, demand, capacity }];
+    reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: spec.signal.clone() }));
     let (to, guards) = guarded(needed, now, workload, &floor);
     reasons.extend(guards);
     let field = floor.field.clone();
@@ -133,28 +144,61 @@ fn floor_of(workload: &Observed) -> Result<Floor, HoldReason> {
     }
 }
 
+/// The mean size of a workload over the last two weeks: what a scaler that knows the future would have had.
+fn size(history: &Demand, capacity: f64) -> f64 {
+    let recent = &history.held()[history.len().saturating_sub(SIZED_MINUTES)..];
+    recent.iter().map(|demand| f64::from(replicas_for(*demand, capacity))).sum::<f64>() / recent.len().max(1) as f64
+}
+
+/// The HPA above the floor, where it is known what it would do alone: it scales on the signal's own resource.
+fn reactive(workload: &Observed, capacity: f64) -> Option<Hpa> {
+    let Scaler::Hpa(hpa) = &workload.rendered.scaler else { return None };
+    let resource = match workload.policy.spec.signal {
+        Signal::Cpu => Resource::Cpu,
+        Signal::Memory => Resource::Memory,
+        Signal::Requests | Signal::Promql(_) => return None,
+    };
+    let share = utilization(workload, resource)?;
+    let target = requested(workload, resource)? * share / capacity;
+    let startup = workload.startup.map_or(Hpa::default().startup, |startup| startup.num_minutes().clamp(1, 60) as usize);
+    let most = hpa.max.unwrap_or(DEFAULT_MOST);
+    (target > 0.0).then(|| Hpa { target, startup, most, ..Hpa::default() })
+}
+
+/// The share of a resource's request that the workload's HPA aims at.
+fn utilization(workload: &Observed, resource: Resource) -> Option<f64> {
+    let Scaler::Hpa(hpa) = &workload.rendered.scaler else { return None };
+    let percent = hpa.metrics.iter().find(|metric| metric.name == resource.as_str())?.utilization?;
+    Some(f64::from(percent) / 100.0)
+}
+
+/// What a pod requests of a resource, in cores or bytes; `None` where a container does not say.
+fn requested(workload: &Observed, resource: Resource) -> Option<f64> {
+    let requests = workload.rendered.containers.iter().map(|container| match resource {
+        Resource::Cpu => container.cpu_request.map(Millicores::cores),
+        Resource::Memory => container.memory_request.map(|bytes| bytes.0 as f64),
+    });
+    requests.sum()
+}
+
 /// What one replica carries, in the signal's unit: given, or for a pod's own resources what it requests times the utilization aimed at.
 fn capacity(workload: &Observed) -> Result<f64, HoldReason> {
     let spec = &workload.policy.spec;
     if let Some(capacity) = spec.capacity_per_replica {
         return Ok(capacity);
     }
-    let containers = &workload.rendered.containers;
-    let (resource, requested) = match &spec.signal {
-        Signal::Cpu => (Resource::Cpu, containers.iter().map(|c| c.cpu_request.map(Millicores::cores)).sum::<Option<f64>>()),
-        Signal::Memory => (Resource::Memory, containers.iter().map(|c| c.memory_request.map(|b| b.0 as f64)).sum()),
+    let resource = match &spec.signal {
+        Signal::Cpu => Resource::Cpu,
+        Signal::Memory => Resource::Memory,
         signal => {
             let detail =
                 format!("the signal `{}` needs `spec.capacityPerReplica` in the policy: what one replica can carry", signal.name());
             return Err(HoldReason::CapacityUnknown { detail });
         }
     };
-    let utilization = match &workload.rendered.scaler {
-        Scaler::Hpa(hpa) => hpa.metrics.iter().find(|m| m.name == resource.as_str()).and_then(|m| m.utilization),
-        _ => None,
-    };
-    let share = utilization.map_or(DEFAULT_UTILIZATION, |percent| f64::from(percent) / 100.0);
-    requested.map(|requested| requested * share).filter(|capacity| *capacity > 0.0).ok_or_else(|| HoldReason::CapacityUnknown {
+    let share = utilization(workload, resource).unwrap_or(DEFAULT_UTILIZATION);
+    let capacity = requested(workload, resource).map(|requested| requested * share).filter(|capacity| *capacity > 0.0);
+    capacity.ok_or_else(|| HoldReason::CapacityUnknown {
         detail: format!("not every container requests {resource}: set its requests, or `spec.capacityPerReplica` in the policy"),
     })
 }

@@ -5,8 +5,8 @@ use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
 use crate::model::snapshot::Usage;
 use crate::model::{
-    Bytes, Container, Hpa, HpaMetric, Millicores, Place, RenderedWorkload, RepoPath, Resource, Route, ScaledObject, Scaler, ScalingPolicy,
-    Series, WorkloadKind,
+    Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, RenderedWorkload, RepoPath, Resource, Route,
+    ScaledObject, Scaler, ScalingPolicy, Series, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -61,14 +61,22 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
     }
 }
 
+/// A forecast that is sure, since demand was never anything else.
+fn surely(level: f64) -> Foreseen {
+    let mut demand = Demand::starting(now().timestamp() - 1440 * 60);
+    (0..1440).for_each(|_| demand.push(level));
+    let analogue = Analogue { window: 700, weight: 1.0, factor: 1.0, maximum: level };
+    let forecast = Forecast::new("test", level, vec![analogue], 1.0, 3.0 * level, vec![]).unwrap();
+    Foreseen { window: Window::of_decision(now(), SETTINGS.lead, SETTINGS.every), demand, forecast }
+}
+
 /// A plan for one workload whose window maximum is `demand` for sure.
 fn plan_for(workload: Observed, demand: f64) -> Plan {
     plan_with(workload, demand, Vec::new())
 }
 
 fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
-    let forecast = Forecast::new("test", demand, vec![demand; 400], vec![]).unwrap();
-    plan(&Snapshot { now: now(), workloads: vec![workload], amiss: vec![], past }, &[Ok(forecast)], &SETTINGS)
+    plan(&Snapshot { now: now(), workloads: vec![workload], amiss: vec![], past }, &[Ok(surely(demand))], &SETTINGS)
 }
 
 /// The planned floors: field and count.
@@ -167,8 +175,7 @@ fn switches_stop_everything() {
     assert_eq!(held(&plan_paused, &Field::Replicas), Some("paused"));
 
     let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![] };
-    let forecast = Forecast::new("test", 55.0, vec![55.0], vec![]).unwrap();
-    let stopped = plan(&snapshot, &[Ok(forecast)], &Settings { paused: true, ..SETTINGS });
+    let stopped = plan(&snapshot, &[Ok(surely(55.0))], &Settings { paused: true, ..SETTINGS });
     assert!(stopped.changes.is_empty() && !stopped.held.is_empty());
 }
 

@@ -92,6 +92,12 @@ pub fn reason(reason: &Reason) -> String {
                 amount(*capacity, signal)
             )
         }
+        Reason::UnderHpa { target, signal } => {
+            format!(
+                "its HPA adds replicas by itself from {} each on, so the floor covers what it would be late for",
+                amount(*target, signal)
+            )
+        }
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),

@@ -3,6 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+use super::Demand;
+
 /// The span that one decision must cover: from now + lead time to the next decision + lead time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,54 +27,127 @@ impl Window {
     }
 }
 
-/// The distribution of the maximum of demand over a window, and the expected path around it.
+/// A past window that the one to come may be like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Analogue {
+    /// Its first minute, on the grid of the [`Demand`](super::Demand) that was learned from.
+    pub window: usize,
+    /// How likely it is.
+    pub weight: f64,
+    /// What brings its demand (with the forecast's offset added) to today's level.
+    pub factor: f64,
+    /// The greatest demand in it, as it was.
+    pub maximum: f64,
+}
+
+/// The window to come as a weighted set of past ones, each moved to today's level; and the expected path around it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
     /// The model that made it.
     pub model: &'static str,
     /// The point forecast of the window maximum, in the signal's unit.
     pub point: f64,
-    /// Equally likely values of the window maximum, ascending: the point forecast moved by each of its past errors. Never empty.
-    sample: Vec<f64>,
+    /// Past windows, by the maximum that each says of the one to come, ascending. Never empty; the weights' sum is 1.
+    analogues: Vec<Analogue>,
+    /// Added to demand before it is moved.
+    offset: f64,
+    /// No analogue says more than this.
+    most: f64,
     /// Hourly expected maxima from now on, for the eye.
     pub ahead: Vec<f64>,
 }
 
 impl Forecast {
-    /// A forecast from equally likely outcomes, in any order. `None` unless the point and at least one outcome are finite.
-    pub fn new(model: &'static str, point: f64, mut sample: Vec<f64>, ahead: Vec<f64>) -> Option<Self> {
-        sample.retain(|v| v.is_finite());
-        sample.sort_by(f64::total_cmp);
-        (point.is_finite() && !sample.is_empty()).then_some(Self { model, point, sample, ahead })
+    /// A forecast from analogues in any order. `None` unless the point is finite and at least one analogue has weight.
+    pub fn new(model: &'static str, point: f64, mut analogues: Vec<Analogue>, offset: f64, most: f64, ahead: Vec<f64>) -> Option<Self> {
+        analogues.retain(|a| a.weight > 0.0 && a.weight.is_finite() && a.factor.is_finite() && a.maximum.is_finite());
+        let sum: f64 = analogues.iter().map(|a| a.weight).sum();
+        for analogue in &mut analogues {
+            analogue.weight /= sum;
+        }
+        let mut forecast = Self { model, point, analogues, offset, most, ahead };
+        let mut analogues = std::mem::take(&mut forecast.analogues);
+        analogues.sort_by(|a, b| forecast.moved(a, a.maximum).total_cmp(&forecast.moved(b, b.maximum)));
+        forecast.analogues = analogues;
+        (point.is_finite() && !forecast.analogues.is_empty()).then_some(forecast)
     }
 
-    /// The least value that the window maximum stays at or under with probability `p`: the `(n + 1) p`-th order statistic of the
-    /// sample, which covers `p` of exchangeable outcomes (split conformal: Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
-    /// Beyond what the sample can tell (`p > n / (n + 1)`) it is the largest.
+    /// The past windows, the one with the smallest maximum first.
+    pub fn analogues(&self) -> &[Analogue] {
+        &self.analogues
+    }
+
+    /// The greatest demand that it says anything of.
+    pub fn most(&self) -> f64 {
+        self.most
+    }
+
+    /// What a demand in an analogue's window says of the window to come.
+    pub fn moved(&self, analogue: &Analogue, demand: f64) -> f64 {
+        ((demand + self.offset) * analogue.factor - self.offset).clamp(0.0, self.most)
+    }
+
+    /// The least value that the window maximum stays at or under with probability `p`. The one to come counts as one more of them, beyond all
+    /// others: of `n` equally likely analogues it is the `(n + 1) p`-th order statistic, which covers `p` of exchangeable outcomes (split
+    /// conformal: Lei et al. 2018, doi:10.1080/01621459.2017.1307116; with weights: Barber et al. 2023, doi:10.1214/23-AOS2276). Beyond what
+    /// they can tell it is the largest.
     pub fn quantile(&self, p: f64) -> f64 {
-        let n = self.sample.len();
-        let rank = ((n as f64 + 1.0) * p.clamp(0.0, 1.0)).ceil() as usize;
-        self.sample[rank.clamp(1, n) - 1]
+        let effective = 1.0 / self.analogues.iter().map(|a| a.weight * a.weight).sum::<f64>();
+        let wanted = p.clamp(0.0, 1.0) * (1.0 + 1.0 / effective) - 1e-12;
+        let mut sum = 0.0;
+        let at = self.analogues.iter().find(|a| {
+            sum += a.weight;
+            sum >= wanted
+        });
+        at.or(self.analogues.last()).map_or(self.point, |a| self.moved(a, a.maximum))
     }
 
-    /// The probability that the window maximum exceeds `demand`.
-    pub fn exceedance(&self, demand: f64) -> f64 {
-        let at_most = self.sample.partition_point(|v| *v <= demand);
-        (self.sample.len() - at_most) as f64 / self.sample.len() as f64
+    /// The probability that the window maximum stays at or under `demand`, and the greatest that does; `demand` itself where none does.
+    pub fn covered(&self, demand: f64) -> (f64, f64) {
+        let under = self.analogues.partition_point(|a| self.moved(a, a.maximum) <= demand);
+        let (under, above) = self.analogues.split_at(under);
+        let above: f64 = above.iter().map(|a| a.weight).sum();
+        ((1.0 - above).max(0.0), under.last().map_or(demand, |a| self.moved(a, a.maximum)))
     }
+}
+
+/// A workload's forecast, and what it was made of.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    /// The window that it speaks of.
+    pub window: Window,
+    /// All that is known of demand: the analogues are windows of it.
+    pub demand: Demand,
+    /// The window to come.
+    pub forecast: Forecast,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn forecast(maxima: impl IntoIterator<Item = f64>) -> Option<Forecast> {
+        let analogues = maxima.into_iter().map(|maximum| Analogue { window: 0, weight: 1.0, factor: 1.0, maximum }).collect();
+        Forecast::new("test", 5.0, analogues, 0.5, 1e9, vec![])
+    }
+
     #[test]
     fn quantiles_are_order_statistics() {
-        let forecast = Forecast::new("test", 5.0, (1..=9).map(f64::from).rev().collect(), vec![]).unwrap();
-        assert_eq!([0.0, 0.1, 0.5, 0.9, 1.0].map(|p| forecast.quantile(p)), [1.0, 1.0, 5.0, 9.0, 9.0]);
-        assert_eq!(forecast.exceedance(9.0), 0.0);
-        assert!((forecast.exceedance(3.0) - 6.0 / 9.0).abs() < 1e-12);
-        assert!(Forecast::new("test", f64::NAN, vec![1.0], vec![]).is_none());
-        assert!(Forecast::new("test", 1.0, vec![f64::NAN], vec![]).is_none());
+        let even = forecast((1..=9).map(f64::from).rev()).unwrap();
+        assert_eq!([0.0, 0.1, 0.5, 0.9, 1.0].map(|p| even.quantile(p)), [1.0, 1.0, 5.0, 9.0, 9.0]);
+        assert_eq!((even.covered(9.5), even.covered(0.5)), ((1.0, 9.0), (0.0, 0.5)));
+        assert!((even.covered(3.0).0 - 3.0 / 9.0).abs() < 1e-12);
+        assert!(forecast([f64::NAN]).is_none() && forecast([]).is_none());
+    }
+
+    #[test]
+    fn analogues_are_moved_and_never_beyond_the_most() {
+        let analogues = vec![
+            Analogue { window: 0, weight: 3.0, factor: 2.0, maximum: 10.0 },
+            Analogue { window: 5, weight: 1.0, factor: 1e9, maximum: 10.0 },
+        ];
+        let moved = Forecast::new("test", 5.0, analogues, 1.0, 50.0, vec![]).unwrap();
+        assert_eq!((moved.quantile(0.3), moved.quantile(0.99)), (21.0, 50.0));
+        assert_eq!(moved.covered(21.0), (0.75, 21.0));
     }
 }

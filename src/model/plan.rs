@@ -170,6 +170,13 @@ pub enum Reason {
         /// What one replica carries, in the same unit.
         capacity: f64,
     },
+    /// The HPA above the floor adds replicas by itself, so that the floor covers only what it would be late for.
+    UnderHpa {
+        /// The demand a replica that it aims at, in the signal's unit.
+        target: f64,
+        /// What it scales on.
+        signal: Signal,
+    },
     /// Bounded by the policy's or the autoscaler's least.
     AtLeast {
         /// The bound.

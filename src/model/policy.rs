@@ -47,7 +47,7 @@ pub struct Spec {
     /// utilization, or times 0.7 without one. Other signals need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
-    /// What a minute short of capacity costs, in replica-minutes. Default: 100.
+    /// What a minute short of capacity costs a workload of 14 replicas, in replica-minutes; in proportion for others. Default: 100.
     #[serde(default = "default_price")]
     pub shortfall_price: f64,
     /// From a decision to Ready pods. Default: the configuration's `decision.leadTime`, or what was measured where that is longer.

@@ -2,7 +2,8 @@
 
 use super::histogram::Histogram;
 use super::replay::Cadence;
-use super::score::{bill, count};
+use crate::decide::replicas_for;
+
 use super::{DAY, Hpa, Score, percentile};
 
 /// Targets over which an HPA is swept.
@@ -111,20 +112,13 @@ impl Judged<'_> {
     }
 }
 
-/// The cheapest HPA for a workload at a price of shortfall (replica-minutes for a minute short) over the minutes from `from` on; what
-/// goes before warms it up. The first of equals.
-pub fn cheapest_hpa(demand: &[f64], unit: f64, floor: Option<&[u32]>, from: usize, price: f64, among: &[Hpa]) -> Option<Hpa> {
-    let cost = |hpa: &Hpa| bill(&demand[from..], &hpa.ready(demand, unit, floor)[from..], unit, price);
-    among.iter().map(|hpa| (cost(hpa), hpa)).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, hpa)| *hpa)
-}
-
 /// Ready replicas by the minute when every ten minutes `need` says, in replicas, what is decided at that minute.
 fn per_decision(minutes: usize, mut need: impl FnMut(usize) -> f64) -> Vec<u32> {
     let Cadence { every, lead } = Cadence::default();
     let mut ready = vec![1; minutes];
     for minute in (every..minutes.saturating_sub(lead)).step_by(every) {
         let until = (minute + lead + every).min(minutes);
-        ready[minute + lead..until].fill(count(need(minute)));
+        ready[minute + lead..until].fill(replicas_for(need(minute), 1.0));
     }
     ready
 }
@@ -186,7 +180,7 @@ fn phpa(demand: &[f64], unit: f64, target: f64) -> Vec<u32> {
     let every = Cadence::default().every;
     let mut counts: Vec<f64> = Vec::new();
     per_decision(demand.len(), |t| {
-        let own = f64::from(count(demand[t.saturating_sub(LAG + 1)] / unit / target));
+        let own = f64::from(replicas_for(demand[t.saturating_sub(LAG + 1)], unit * target));
         counts.push(own);
         debug_assert_eq!(counts.len(), t / every);
         let stored = &counts[counts.len().saturating_sub(4 * SEASON)..];
@@ -216,7 +210,7 @@ fn holt_winters(values: &[f64], season: usize, [alpha, beta, gamma]: [f64; 3], a
 
 /// The least that never falls short, with a change every so many minutes: it knows the future, so a lead time costs it nothing.
 fn clairvoyant(demand: &[f64], unit: f64, every: usize) -> Vec<u32> {
-    demand.chunks(every).flat_map(|chunk| vec![count(greatest(chunk) / unit); chunk.len()]).collect()
+    demand.chunks(every).flat_map(|chunk| vec![replicas_for(greatest(chunk), unit); chunk.len()]).collect()
 }
 
 #[cfg(test)]
@@ -258,17 +252,5 @@ mod tests {
             assert!((value - truth).abs() < 0.6, "{value} for {truth}");
         }
         assert!(holt_winters(&values[..7], 4, [0.3, 0.05, 0.3], 3).is_empty());
-    }
-
-    #[test]
-    fn the_price_chooses_the_hpa() {
-        let demand = daily(3);
-        let among = [Hpa::new(0.5, 5), Hpa::new(1.0, 5)];
-        for (price, target) in [(0.0, 1.0), (1000.0, 0.5)] {
-            assert_eq!(cheapest_hpa(&demand, 10.0, None, DAY, price, &among).unwrap().target, target, "{price}");
-        }
-        let floor = vec![10; demand.len()];
-        assert_eq!(cheapest_hpa(&demand, 10.0, Some(&floor), DAY, 1000.0, &among).unwrap().target, 1.0, "above a floor that suffices");
-        assert_eq!(cheapest_hpa(&demand, 10.0, None, DAY, 1.0, &[]), None);
     }
 }

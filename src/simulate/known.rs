@@ -1,8 +1,8 @@
 //! What was known of a trace as time went on.
 
+use super::MINUTE;
 use super::trace::holds_for;
-use super::{DAY, MINUTE};
-use crate::model::Series;
+use crate::model::Demand;
 
 /// The minutes of a trace that are known at an instant that only moves on. A sample stamped `s` is known from `s + step` on, and so is
 /// that nothing else was measured until then.
@@ -10,30 +10,19 @@ use crate::model::Series;
 pub struct Known<'a> {
     samples: &'a [(i64, f64)],
     step: i64,
-    start: i64,
     seen: usize,
-    minutes: Vec<f64>,
+    demand: Demand,
 }
 
 impl<'a> Known<'a> {
     /// Nothing known yet of `samples`, which are sorted by time and `step` seconds apart.
     pub fn new(samples: &'a [(i64, f64)], step: i64) -> Self {
         let start = samples.first().map_or(0, |(at, _)| at.div_euclid(MINUTE) * MINUTE);
-        Self { samples, step, start, seen: 0, minutes: Vec::new() }
+        Self { samples, step, seen: 0, demand: Demand::starting(start) }
     }
 
-    /// The most minutes that are handed out, two days more than forecasts look back: a copy is made for each decision.
-    const MOST: usize = 30 * DAY;
-
-    /// What is known at `at` (epoch seconds), by the minute up to the end of the last known sample; only the last 30 days of it.
-    pub fn at(&mut self, at: i64) -> Series {
-        let (start, minutes) = (self.start, self.minutes(at));
-        let first = minutes.len().saturating_sub(Self::MOST);
-        Series::new(start + first as i64 * MINUTE, MINUTE, minutes[first..].iter().copied())
-    }
-
-    /// All minutes that are known at `at` (epoch seconds), from the trace's first one on.
-    pub fn minutes(&mut self, at: i64) -> &[f64] {
+    /// What is known at `at` (epoch seconds), by the minute up to the end of the last known sample.
+    pub fn at(&mut self, at: i64) -> &Demand {
         while let Some(&(stamped, value)) = self.samples.get(self.seen).filter(|(stamped, _)| stamped + self.step <= at) {
             if let Some(last) = self.seen.checked_sub(1) {
                 // Until this sample the last one holds, but not for ever.
@@ -42,18 +31,16 @@ impl<'a> Known<'a> {
             self.hold((stamped, value), stamped + self.step, self.step);
             self.seen += 1;
         }
-        &self.minutes
+        &self.demand
     }
 
     /// Fills the minutes from a sample on that start before `end`, at most so many seconds after it; those beyond are a gap.
     fn hold(&mut self, (stamped, value): (i64, f64), end: i64, most: i64) {
-        let first = (stamped - self.start + MINUTE - 1).div_euclid(MINUTE).max(0) as usize;
-        let first = if self.seen == 0 { 0 } else { first };
-        self.minutes.truncate(first);
-        let mut at = self.start + self.minutes.len() as i64 * MINUTE;
-        while at < end {
-            self.minutes.push(if at - stamped > most { f64::NAN } else { value });
-            at += MINUTE;
+        let start = self.demand.start();
+        let first = (stamped - start + MINUTE - 1).div_euclid(MINUTE).max(0) as usize;
+        self.demand.truncate(if self.seen == 0 { 0 } else { first });
+        while self.demand.end() < end {
+            self.demand.push(if self.demand.end() - stamped > most { f64::NAN } else { value });
         }
     }
 }
@@ -68,9 +55,9 @@ mod tests {
         let samples = [(0, 1.0), (300, 2.0), (600, 3.0)];
         let mut known = Known::new(&samples, 300);
         for (at, minutes, last) in [(0, 0, None), (299, 0, None), (300, 5, Some(1.0)), (899, 10, Some(2.0)), (900, 15, Some(3.0))] {
-            let series = known.at(at);
-            assert_eq!((series.len(), series.values().last().copied()), (minutes, last), "{at}");
-            assert!(series.end() <= at);
+            let demand = known.at(at);
+            assert_eq!((demand.len(), demand.raw().last().copied()), (minutes, last), "{at}");
+            assert!(demand.is_empty() || demand.end() <= at);
         }
     }
 
@@ -84,8 +71,8 @@ mod tests {
         let mut known = Known::new(&samples, trace.step());
         for at in (0..5000).step_by(10) {
             let cut: Vec<_> = samples.iter().copied().filter(|(stamped, _)| stamped + trace.step() <= at).collect();
-            assert_eq!(text(known.at(at).values()), text(Known::new(&cut, trace.step()).at(at).values()), "{at}");
+            assert_eq!(text(known.at(at).raw()), text(Known::new(&cut, trace.step()).at(at).raw()), "{at}");
         }
-        assert_eq!(text(&known.at(5000).values()[..trace.demand().len()]), text(trace.demand()));
+        assert_eq!(text(&known.at(5000).raw()[..trace.demand().len()]), text(trace.demand()));
     }
 }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::DAY;
+use crate::decide::replicas_for;
 
-/// Rounding must not make a full replica of a billionth of one.
+/// Rounding must not make a minute short.
 const CRUMB: f64 = 1e-9;
 
 /// The score of a scaler on a trace; minutes without a measurement are left out.
@@ -46,23 +47,12 @@ impl Score {
 
 /// The least count that holds a minute's demand: no scaler can cost less without a violation.
 pub fn perfect(demand: f64, unit: f64) -> u32 {
-    count(demand / unit)
+    replicas_for(demand, unit)
 }
 
 /// Whether demand exceeds what the replicas carry.
-fn is_short(demand: f64, ready: u32, unit: f64) -> bool {
+pub(super) fn is_short(demand: f64, ready: u32, unit: f64) -> bool {
     demand > f64::from(ready) * unit * (1.0 + CRUMB)
-}
-
-/// A need in replicas as a count: rounded up, and at least one.
-pub(super) fn count(need: f64) -> u32 {
-    (need - CRUMB).ceil().clamp(1.0, f64::from(u32::MAX)) as u32
-}
-
-/// What replicas cost by the minute at a price of shortfall: replica-minutes, and the price for each minute short.
-pub fn bill(demand: &[f64], replicas: &[u32], unit: f64, price: f64) -> f64 {
-    let minutes = demand.iter().zip(replicas).filter(|(demand, _)| !demand.is_nan());
-    minutes.map(|(&demand, &ready)| f64::from(ready) + if is_short(demand, ready, unit) { price } else { 0.0 }).sum()
 }
 
 #[cfg(test)]
@@ -78,7 +68,6 @@ mod tests {
         assert_eq!(score.violation, 1.0 / 4.0);
         assert_eq!(score.unserved, 5.0 / 50.0);
         assert_eq!(score.churn_per_day, 1.0 / (4.0 / 1440.0), "over a gap, the minutes beside it are compared");
-        assert_eq!(bill(&demand, &[2, 2, 9, 2, 1], 10.0, 100.0), 107.0);
         assert_eq!(Score::of(&[f64::NAN], &[1], 10.0), None);
     }
 

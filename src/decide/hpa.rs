@@ -1,5 +1,7 @@
 //! The Kubernetes HPA on a one-minute loop.
 
+use std::collections::VecDeque;
+
 /// An HPA's settings. What is not among an HPA's fields is as Kubernetes has it by default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hpa {
@@ -34,50 +36,76 @@ impl Hpa {
     /// Ready replicas by the minute for a demand of which each carries `unit`. `floor` is its `minReplicas` by the minute, as *ready* replicas:
     /// it is raised [`Self::startup`] minutes earlier, since the lead time of a floor already counts the start.
     pub fn ready(&self, demand: &[f64], unit: f64, floor: Option<&[u32]>) -> Vec<u32> {
-        let (least, most) = (i64::from(self.least), i64::from(self.most));
-        let floor_at = |minute: usize| {
-            let floor = floor.and_then(|floor| floor.get(minute + self.startup).or(floor.last()));
-            floor.map_or(least, |floor| i64::from(*floor).max(least))
-        };
-        let n = demand.len();
-        let first = demand.first().copied().filter(|v| !v.is_nan()).unwrap_or(0.0);
-        let mut spec = ((first / (unit * self.target)).ceil() as i64).max(least);
-        let mut up = spec;
-        let mut becoming = vec![0; n + self.startup + 2]; // the total once pods become ready at a minute
-        let mut wanted: Vec<i64> = Vec::with_capacity(n);
-        let mut ready = Vec::with_capacity(n);
-        for minute in 0..n {
-            if becoming[minute] > 0 {
-                up = up.max(becoming[minute]);
-            }
-            up = up.min(spec);
-            ready.push(up.clamp(0, i64::from(u32::MAX)) as u32);
+        let floor_at = |minute: usize| floor.map_or(0, |floor| floor.get(minute + self.startup).or(floor.last()).copied().unwrap_or(0));
+        let Some(first) = demand.first() else { return Vec::new() };
+        let mut running = self.start(*first, unit);
+        (0..demand.len()).map(|minute| running.minute(demand[minute.saturating_sub(self.delay)], floor_at(minute))).collect()
+    }
 
-            let low = floor_at(minute);
-            let mut want = self.recommended(demand[minute.saturating_sub(self.delay)], unit, up).unwrap_or(spec).max(low).min(most);
-            wanted.push(want);
-            if want < spec {
-                let recent = &wanted[(minute + 1).saturating_sub(self.stabilize)..];
-                want = recent.iter().copied().max().unwrap_or(0).max(low).min(spec);
-            }
-            if want > spec {
-                let total = &mut becoming[minute + self.startup];
-                *total = want.max(*total);
-            } else if want < spec {
-                for total in &mut becoming[minute + 1..=minute + self.startup] {
-                    *total = want.min(*total);
-                }
-            }
-            spec = want;
+    /// The loop at its first minute, with what its first demand asks for already ready.
+    pub fn start(&self, demand: f64, unit: f64) -> Running {
+        let first = if demand.is_nan() { 0.0 } else { demand };
+        let spec = ((first / (unit * self.target)).ceil() as i64).max(i64::from(self.least));
+        let becoming = VecDeque::from(vec![0; self.startup + 1]);
+        Running { hpa: *self, unit, spec, up: spec, becoming, wanted: VecDeque::new() }
+    }
+}
+
+/// An HPA's loop between two minutes.
+#[derive(Clone, Debug)]
+pub struct Running {
+    hpa: Hpa,
+    unit: f64,
+    /// What it asked for last.
+    spec: i64,
+    /// Ready pods.
+    up: i64,
+    /// The total once pods become ready, by the minute from the coming one on; 0 where none do.
+    becoming: VecDeque<i64>,
+    /// What it recommended in the last minutes.
+    wanted: VecDeque<i64>,
+}
+
+impl Running {
+    /// Lets a minute pass: the replicas that are ready in it. `seen` is the demand of [`Hpa::delay`] minutes ago, NaN without a metric; `floor`
+    /// its `minReplicas` now.
+    pub fn minute(&mut self, seen: f64, floor: u32) -> u32 {
+        let hpa = &self.hpa;
+        let becoming = self.becoming.pop_front().unwrap_or(0);
+        self.becoming.push_back(0);
+        if becoming > 0 {
+            self.up = self.up.max(becoming);
         }
+        self.up = self.up.min(self.spec);
+        let ready = self.up.clamp(0, i64::from(u32::MAX)) as u32;
+
+        let low = i64::from(floor.max(hpa.least));
+        let mut want = self.recommended(seen).unwrap_or(self.spec).max(low).min(i64::from(hpa.most));
+        self.wanted.push_back(want);
+        if self.wanted.len() > hpa.stabilize {
+            self.wanted.pop_front();
+        }
+        if want < self.spec {
+            want = self.wanted.iter().copied().max().unwrap_or(0).max(low).min(self.spec);
+        }
+        if want > self.spec {
+            if let Some(total) = hpa.startup.checked_sub(1).and_then(|ahead| self.becoming.get_mut(ahead)) {
+                *total = want.max(*total);
+            }
+        } else if want < self.spec {
+            for total in self.becoming.iter_mut().take(hpa.startup) {
+                *total = want.min(*total);
+            }
+        }
+        self.spec = want;
         ready
     }
 
     /// What the formula says: the replicas that bring utilization to the target. `None` within the tolerance, or without a metric.
-    fn recommended(&self, demand: f64, unit: f64, up: i64) -> Option<i64> {
-        let ratio = demand / (up as f64 * unit) / self.target;
+    fn recommended(&self, demand: f64) -> Option<i64> {
+        let ratio = demand / (self.up as f64 * self.unit) / self.hpa.target;
         // A missing metric makes the ratio NaN.
-        ((ratio - 1.0).abs() > self.tolerance).then(|| (up as f64 * ratio - 1e-9).ceil() as i64)
+        ((ratio - 1.0).abs() > self.hpa.tolerance).then(|| (self.up as f64 * ratio - 1e-9).ceil() as i64)
     }
 }
 

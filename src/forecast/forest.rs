@@ -1,0 +1,203 @@
+//! Which past windows were like the one to come: a forest of extremely randomised trees over a base's errors.
+//!
+//! Each tree splits past rows by their features so that errors within a leaf are alike; the rows that share leaves with the row to come are
+//! its analogues, and their errors its distribution (Meinshausen 2006, *Quantile Regression Forests*; Geurts et al. 2006, *Extremely randomized
+//! trees*). Rows that come after the fit are dropped into the leaves at once.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::rows::{Rows, column};
+
+/// Features of an error, beside those of the row.
+pub(super) const LOOK: usize = 53;
+type Look = [f32; LOOK];
+
+/// How a forest is grown.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth {
+    /// Trees.
+    pub trees: usize,
+    /// The fewest rows of a leaf.
+    pub leaf: usize,
+    /// Random splits that are tried at each node.
+    pub tries: usize,
+}
+
+/// Errors beyond this, in log space, count as this when a tree is grown.
+const FAR: f32 = 3.0;
+/// After so many rows a row weighs half: a week of ten minutes.
+pub(super) const HALF_LIFE: f64 = 1008.0;
+
+/// What a base's error may depend on: the row's demand beside the base, its clock, and how far the other base is.
+pub(super) fn look(rows: &Rows, row: usize, base: f32, other: f32) -> Look {
+    let x = rows.features(row);
+    let mut look = [0.0; LOOK];
+    for i in 0..column::DEMAND {
+        look[i] = x[i] - base;
+    }
+    let level = [column::LAST, column::RECENT, column::DAY_MAXIMUM, column::DAY_MEAN, column::RESTLESSNESS].map(|i| x[i]);
+    look[31..36].copy_from_slice(&level);
+    // The clock, as one number each: minute of the day by its angle, slot of the hour by its dummies.
+    let minute = x[32].atan2(x[33]).rem_euclid(std::f32::consts::TAU);
+    let slot = (1..6).find(|slot| x[35 + slot] > 0.0).unwrap_or(0) as f32;
+    look[36..39].copy_from_slice(&[minute, slot, (minute - std::f32::consts::PI).abs()]);
+    look[39] = other - base;
+    look[40..45].copy_from_slice(&x[column::SPIKES..column::PERIODIC]);
+    for i in 0..7 {
+        look[45 + i] = x[column::PERIODIC + i] - base;
+    }
+    look[52] = x[column::PERIOD];
+    look
+}
+
+/// Grown trees with their leaves' rows.
+#[derive(Debug)]
+pub(super) struct Forest {
+    trees: Vec<Tree>,
+}
+
+#[derive(Debug)]
+struct Tree {
+    nodes: Vec<Node>,
+    leaves: Vec<Vec<u32>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Node {
+    /// At or below the cut: the next node; above: the one behind `right`.
+    Split {
+        feature: u16,
+        cut: f32,
+        right: u32,
+    },
+    Leaf(u32),
+}
+
+/// Rows to grow on: their numbers, looks by feature, errors and weights.
+pub(super) struct Grown<'a> {
+    pub rows: &'a [u32],
+    pub looks: &'a [Look],
+    pub errors: &'a [f32],
+    pub weights: &'a [f32],
+}
+
+impl Forest {
+    pub(super) fn grow(sample: &Grown, growth: Growth, seed: u64) -> Self {
+        let n = sample.rows.len();
+        // By feature, so that a split reads one stretch of memory.
+        let columns: Vec<Vec<f32>> = (0..LOOK).map(|f| sample.looks.iter().map(|look| look[f]).collect()).collect();
+        let targets: Vec<(f32, f32)> =
+            sample.errors.iter().zip(sample.weights).map(|(error, weight)| (error.clamp(-FAR, FAR) * weight, *weight)).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let trees = (0..growth.trees)
+            .map(|_| {
+                let mut tree = Tree { nodes: Vec::new(), leaves: Vec::new() };
+                let mut order: Vec<u32> = (0..n as u32).collect();
+                tree.grow(&columns, &targets, &mut order, growth, &mut random);
+                for leaf in &mut tree.leaves {
+                    for row in leaf.iter_mut() {
+                        *row = sample.rows[*row as usize];
+                    }
+                    leaf.sort_unstable();
+                }
+                tree
+            })
+            .collect();
+        Self { trees }
+    }
+
+    /// Drops a row into each tree's leaf.
+    pub(super) fn add(&mut self, row: u32, look: &Look) {
+        for tree in &mut self.trees {
+            let leaf = tree.leaf(look);
+            tree.leaves[leaf].push(row);
+        }
+    }
+
+    /// The rows of each tree's leaf for a look.
+    pub(super) fn leaves<'a>(&'a self, look: &'a Look) -> impl ExactSizeIterator<Item = &'a [u32]> {
+        self.trees.iter().map(|tree| tree.leaves[tree.leaf(look)].as_slice())
+    }
+}
+
+impl Tree {
+    fn leaf(&self, look: &Look) -> usize {
+        let mut at = 0;
+        loop {
+            match self.nodes[at] {
+                Node::Leaf(leaf) => return leaf as usize,
+                Node::Split { feature, cut, right } => at = if look[feature as usize] <= cut { at + 1 } else { right as usize },
+            }
+        }
+    }
+
+    /// Grows the subtree of the rows in `order`, which is left in the order of the leaves.
+    fn grow(&mut self, columns: &[Vec<f32>], targets: &[(f32, f32)], order: &mut [u32], growth: Growth, random: &mut ChaCha8Rng) {
+        let split = (order.len() >= 2 * growth.leaf).then(|| best_split(columns, targets, order, growth, random)).flatten();
+        let Some((feature, cut)) = split else {
+            self.nodes.push(Node::Leaf(self.leaves.len() as u32));
+            self.leaves.push(order.to_vec());
+            return;
+        };
+        let column = &columns[feature];
+        let mut left = 0;
+        for i in 0..order.len() {
+            if column[order[i] as usize] <= cut {
+                order.swap(i, left);
+                left += 1;
+            }
+        }
+        let (below, above) = order.split_at_mut(left);
+        let here = self.nodes.len();
+        self.nodes.push(Node::Leaf(0));
+        self.grow(columns, targets, below, growth, random);
+        self.nodes[here] = Node::Split { feature: feature as u16, cut, right: self.nodes.len() as u32 };
+        self.grow(columns, targets, above, growth, random);
+    }
+}
+
+/// The best of a few random splits: the one that leaves the least weighted variance of the errors. `None` where none leaves enough rows on
+/// both sides, or tells anything.
+fn best_split(
+    columns: &[Vec<f32>],
+    targets: &[(f32, f32)],
+    order: &[u32],
+    growth: Growth,
+    random: &mut ChaCha8Rng,
+) -> Option<(usize, f32)> {
+    let mut best: Option<(f32, usize, f32)> = None;
+    let (mut sum, mut weight) = (0.0_f32, 0.0_f32);
+    for &i in order {
+        let (error, w) = targets[i as usize];
+        sum += error;
+        weight += w;
+    }
+    for _ in 0..growth.tries {
+        let feature = random.random_range(0..columns.len());
+        let column = &columns[feature];
+        let pick = |random: &mut ChaCha8Rng| column[order[random.random_range(0..order.len())] as usize];
+        let (a, b) = (pick(random), pick(random));
+        let cut = f32::midpoint(a, b);
+        if a == b {
+            continue;
+        }
+        let (mut below, mut below_sum, mut below_weight) = (0_u32, 0.0_f32, 0.0_f32);
+        for &i in order {
+            let is_below = column[i as usize] <= cut;
+            let (error, w) = targets[i as usize];
+            below += u32::from(is_below);
+            below_sum += if is_below { error } else { 0.0 };
+            below_weight += if is_below { w } else { 0.0 };
+        }
+        if (below as usize) < growth.leaf || order.len() - (below as usize) < growth.leaf {
+            continue;
+        }
+        let (above_sum, above_weight) = (sum - below_sum, weight - below_weight);
+        let gain = below_sum * below_sum / below_weight.max(1e-12) + above_sum * above_sum / above_weight.max(1e-12);
+        if gain.is_finite() && best.is_none_or(|(most, _, _)| gain > most) {
+            best = Some((gain, feature, cut));
+        }
+    }
+    best.map(|(_, feature, cut)| (feature, cut))
+}

@@ -1,0 +1,205 @@
+//! What was learned of one workload, decision by decision.
+
+use std::ops::Range;
+
+use super::Fitted;
+use super::forest::{self, Forest, Grown, LOOK};
+use super::recipe::{Likeness, Recipe};
+use super::rows::{Rows, Shape, column};
+use crate::model::{Analogue, Demand, Forecast};
+
+/// A recipe at work: its bases' forecasts of each row, and which past rows are like the last one. It only moves on: each decision is a row,
+/// and fits come as the rows do.
+pub struct Learner {
+    recipe: &'static Recipe,
+    rows: Rows,
+    bases: Vec<Base>,
+    /// Rows that the forests hold.
+    entered: usize,
+    /// The row before which the forests were grown.
+    grown: Option<usize>,
+    /// The log of the greatest demand seen.
+    most: f32,
+}
+
+/// One base of a recipe.
+struct Base {
+    fitted: Option<Box<dyn Fitted>>,
+    /// Its forecast of each row's window maximum, in log space; NaN where there was none.
+    forecasts: Vec<f32>,
+    forest: Option<Forest>,
+}
+
+/// Minutes before the first row: with less, every feature would be the same.
+const WARM_UP: usize = 60;
+/// The share of the weight that every past row has, alike or not.
+const UNLIKE: f64 = 0.05;
+/// One past row in so many stands for them.
+const THINNED: usize = 4;
+/// Demand is never forecast beyond this many times what was seen: an exponential needs a clamp.
+const BEYOND: f64 = 3.0;
+/// The fewest past rows that a distribution is made of.
+const LEAST: usize = 30;
+/// Days from one forest to the next.
+const GROWN_DAYS: usize = 2;
+
+impl Learner {
+    /// Knows nothing yet but the scale of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
+    pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand) -> Self {
+        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), forest: None }).collect();
+        Self { recipe, rows: Rows::new(shape, spacing, demand), bases, entered: 0, grown: None, most: f32::NEG_INFINITY }
+    }
+
+    /// Moves on to the decision at minute `at`, when the first `known` minutes of `demand` were known.
+    pub fn advance(&mut self, demand: &Demand, at: usize, known: usize) {
+        if known < WARM_UP {
+            return;
+        }
+        self.rows.push(demand, at, known);
+        let row = self.rows.len() - 1;
+        self.most = self.most.max(self.rows.features(row)[column::DAY_MAXIMUM]);
+        for (base, forecaster) in self.bases.iter_mut().zip(self.recipe.bases) {
+            if base.fitted.is_none() && row.is_multiple_of(LEAST) || row.is_multiple_of(self.rows.day()) {
+                base.fitted = forecaster.fit(&self.rows, row).or(base.fitted.take());
+            }
+            base.forecasts.push(base.fitted.as_ref().map_or(f32::NAN, |fitted| fitted.predict(&self.rows, row)));
+        }
+        if let Likeness::Forest(growth) = self.recipe.likeness {
+            let due = self.grown.is_none_or(|grown| row >= grown + GROWN_DAYS * self.rows.day());
+            if due && self.rows.past() >= LEAST {
+                self.grow(row, growth);
+            }
+            self.enter();
+        }
+    }
+
+    /// The past rows that are learned from.
+    fn past(&self) -> Range<usize> {
+        self.rows.past().saturating_sub(Rows::MOST)..self.rows.past()
+    }
+
+    /// Grows the forests on the rows before `row`.
+    fn grow(&mut self, row: usize, growth: forest::Growth) {
+        self.entered = self.rows.past();
+        self.grown = Some(row);
+        for base in 0..self.bases.len() {
+            let (rows, errors): (Vec<u32>, Vec<f32>) = self.past().filter_map(|row| Some((row as u32, self.error(row, base)?))).unzip();
+            if rows.len() < LEAST {
+                continue;
+            }
+            let looks: Vec<_> = rows.iter().map(|row| self.look(*row as usize, base)).collect();
+            let weights: Vec<f32> = rows.iter().map(|past| recency(row - *past as usize) as f32).collect();
+            let sample = Grown { rows: &rows, looks: &looks, errors: &errors, weights: &weights };
+            self.bases[base].forest = Some(Forest::grow(&sample, growth, (row * self.bases.len() + base) as u64));
+        }
+    }
+
+    /// Drops the rows whose outcome became known into the leaves.
+    fn enter(&mut self) {
+        for row in self.entered..self.rows.past() {
+            for base in 0..self.bases.len() {
+                if self.error(row, base).is_some() {
+                    let look = self.look(row, base);
+                    if let Some(forest) = &mut self.bases[base].forest {
+                        forest.add(row as u32, &look);
+                    }
+                }
+            }
+        }
+        self.entered = self.rows.past();
+    }
+
+    fn look(&self, row: usize, base: usize) -> [f32; LOOK] {
+        let mine = self.bases[base].forecasts[row];
+        let others = self.bases.iter().enumerate().filter(|(other, _)| *other != base).map(|(_, other)| other.forecasts[row]);
+        forest::look(&self.rows, row, mine, others.rev().find(|other| other.is_finite()).unwrap_or(mine))
+    }
+
+    /// Outcome minus forecast of a past row, in log space.
+    fn error(&self, row: usize, base: usize) -> Option<f32> {
+        Some(self.rows.outcome(row)? - self.bases[base].forecasts[row]).filter(|error| error.is_finite())
+    }
+
+    /// The past rows of a base with what each weighs for the last one. Their sum is 1; empty where there are too few.
+    fn alike(&self, base: usize, now: usize) -> Vec<(usize, f64)> {
+        let every = match self.recipe.likeness {
+            Likeness::Recent => 1,
+            Likeness::Forest(_) => THINNED,
+        };
+        let recent = self.past().rev().step_by(every).filter(|row| self.error(*row, base).is_some());
+        let mut weights: Vec<(usize, f64)> = recent.map(|row| (row, recency(now - row))).collect();
+        if weights.len() * every < LEAST {
+            return Vec::new();
+        }
+        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let forest = self.bases[base].forest.as_ref();
+        let share = if forest.is_some() { UNLIKE } else { 1.0 };
+        for (_, weight) in &mut weights {
+            *weight *= share / sum;
+        }
+        if let Some(forest) = forest {
+            let look = self.look(now, base);
+            let leaves = forest.leaves(&look);
+            let trees = leaves.len() as f64;
+            for leaf in leaves {
+                let sum: f64 = leaf.iter().map(|row| recency(now - *row as usize)).sum();
+                weights.extend(leaf.iter().map(|row| (*row as usize, (1.0 - UNLIKE) / trees * recency(now - *row as usize) / sum)));
+            }
+        }
+        // A row that shares many leaves is one analogue.
+        weights.sort_unstable_by_key(|(row, _)| *row);
+        weights.dedup_by(|next, first| {
+            let same = next.0 == first.0;
+            first.1 += if same { next.1 } else { 0.0 };
+            same
+        });
+        weights
+    }
+
+    /// The forecast of the last decision's window; `None` while too little is known.
+    pub fn forecast(&self, demand: &Demand) -> Option<Forecast> {
+        let now = self.rows.len().checked_sub(1)?;
+        let mut analogues = Vec::new();
+        let (mut point, mut used) = (0.0, 0.0);
+        for (base, forecasts) in self.bases.iter().map(|base| &base.forecasts).enumerate() {
+            let here = forecasts[now];
+            let alike = if here.is_finite() { self.alike(base, now) } else { Vec::new() };
+            if alike.is_empty() {
+                continue;
+            }
+            used += 1.0;
+            point += here;
+            analogues.extend(alike.into_iter().filter_map(|(row, weight)| {
+                let maximum = self.rows.demand(self.rows.outcome(row)?);
+                Some(Analogue { window: self.rows.window(row), weight, factor: f64::from(here - forecasts[row]).exp(), maximum })
+            }));
+        }
+        let most = self.rows.demand(self.most) * BEYOND;
+        let point = self.rows.demand(point / used).clamp(0.0, most);
+        Forecast::new(self.recipe.name, point, analogues, self.rows.offset(), most, day_ahead(demand))
+    }
+
+    /// The rows so far.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+}
+
+/// The weight of a row so many rows ago.
+fn recency(age: usize) -> f64 {
+    (-(age as f64) / forest::HALF_LIFE).exp2()
+}
+
+/// For the eye: the hourly maxima of the last day, moved to the level of the last hour. Flat where there is no day yet.
+fn day_ahead(demand: &Demand) -> Vec<f64> {
+    let now = demand.len();
+    let hour = |end: usize| (0..12).map(|back| demand.bin(end, back)).fold(0.0, f64::max);
+    let level =
+        now.checked_sub(1440).filter(|then| *then >= 60).map_or(1.0, |then| (hour(now) / hour(then).max(1e-9)).clamp(1.0 / 3.0, 3.0));
+    (1..=24_i32)
+        .map(|ahead| match (now + ahead as usize * 60).checked_sub(1440) {
+            Some(then) if then >= 60 => hour(then) * (1.0 + (level - 1.0) * 0.75_f64.powi(ahead - 1)),
+            _ => hour(now),
+        })
+        .collect()
+}

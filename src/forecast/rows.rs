@@ -1,0 +1,279 @@
+//! Past decisions as rows: what was known at each, and what its window then held.
+
+use std::f64::consts::TAU;
+
+use super::period;
+use crate::model::Demand;
+
+/// How far ahead a window lies, in minutes: from `t + lead` to `t + lead + length` for a decision at minute `t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// From a decision to the window.
+    pub lead: usize,
+    /// The window's length, at least 1.
+    pub length: usize,
+}
+
+/// Minutes a day.
+pub(super) const DAY: usize = 1440;
+/// Bins a day.
+const DAY_BINS: usize = DAY / BIN;
+/// Minutes a bin.
+const BIN: usize = crate::model::demand::BIN;
+
+/// The features of a row. All that is demand is in log space.
+pub(super) mod column {
+    /// The maximum of the last bin.
+    pub(in crate::forecast) const LAST: usize = 0;
+    /// The maximum and the mean of the last 30 minutes; those of 1, 2, 4, 12 and 24 hours follow.
+    pub(in crate::forecast) const RECENT: usize = 9;
+    /// The maximum of the last 24 hours.
+    pub(in crate::forecast) const DAY_MAXIMUM: usize = 19;
+    /// The mean of the last 24 hours.
+    pub(in crate::forecast) const DAY_MEAN: usize = 20;
+    /// Window maxima 60, 120, 180 minutes, a day (and a step to either side of it) and a week ago.
+    pub(in crate::forecast) const AGO: usize = 21;
+    /// The window maximum of a day ago.
+    pub(in crate::forecast) const YESTERDAY: usize = AGO + 3;
+    /// The mean of window maxima at this time of day over two weeks, recent days weighing more.
+    pub(in crate::forecast) const PROFILE: usize = 29;
+    /// How many of the columns are demand, or a difference of such.
+    pub(in crate::forecast) const DEMAND: usize = 31;
+    /// The mean change from bin to bin over two hours.
+    pub(in crate::forecast) const RESTLESSNESS: usize = 31;
+    /// The columns that a linear model reads.
+    pub(in crate::forecast) const LINEAR: usize = 41;
+    /// Bins since the last spikes began, and between them.
+    pub(in crate::forecast) const SPIKES: usize = LINEAR;
+    /// Window maxima one and two free periods ago, exact and with a margin, then maxima around the lags of an hour, a day and a week.
+    pub(in crate::forecast) const PERIODIC: usize = SPIKES + 5;
+    /// The free period itself, in bins.
+    pub(in crate::forecast) const PERIOD: usize = PERIODIC + 7;
+    /// How many there are.
+    pub(in crate::forecast) const ALL: usize = PERIOD + 1;
+}
+
+/// One decision's features.
+pub(super) type Features = [f32; column::ALL];
+
+/// The decisions on one workload so far, on an even grid; the last one's outcome is what a forecast is asked for.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    shape: Shape,
+    /// Minutes between two rows.
+    spacing: usize,
+    /// What is added to demand before the log is taken: it keeps small values from mattering more than large ones.
+    offset: f64,
+    /// The minute of each decision.
+    at: Vec<usize>,
+    /// The minutes that were known at each.
+    known: Vec<usize>,
+    features: Vec<Features>,
+    /// The log of each window's maximum; NaN where it is not known, or was not measured.
+    outcomes: Vec<f32>,
+    /// The rows before this one have had their windows.
+    past: usize,
+    period: Option<usize>,
+}
+
+impl Rows {
+    /// The history that is learned from: four weeks of rows ten minutes apart.
+    pub(in crate::forecast) const MOST: usize = 4032;
+    /// Rows between two looks for a free period.
+    const PERIOD_EVERY: usize = 36;
+
+    /// None yet, `spacing` minutes apart. `demand` tells the scale.
+    pub fn new(shape: Shape, spacing: usize, demand: &Demand) -> Self {
+        let mut measured: Vec<f64> = demand.raw().iter().copied().filter(|v| !v.is_nan()).collect();
+        let middle = measured.len() / 2;
+        let mean = measured.iter().sum::<f64>() / measured.len().max(1) as f64;
+        let median = if measured.is_empty() { 0.0 } else { *measured.select_nth_unstable_by(middle, f64::total_cmp).1 };
+        Self {
+            shape,
+            spacing,
+            offset: 0.25 * median + 0.25 * mean + 1e-9,
+            at: Vec::new(),
+            known: Vec::new(),
+            features: Vec::new(),
+            outcomes: Vec::new(),
+            past: 0,
+            period: None,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.at.is_empty()
+    }
+
+    /// Rows a day.
+    pub fn day(&self) -> usize {
+        (DAY + self.spacing / 2) / self.spacing
+    }
+
+    /// Rows before this one have had their windows.
+    pub fn past(&self) -> usize {
+        self.past
+    }
+
+    /// The features of a row.
+    pub(super) fn features(&self, row: usize) -> &Features {
+        &self.features[row]
+    }
+
+    /// The log of a row's window maximum, once known.
+    pub fn outcome(&self, row: usize) -> Option<f32> {
+        self.outcomes.get(row).copied().filter(|v| !v.is_nan())
+    }
+
+    /// The first minute of a row's window.
+    pub fn window(&self, row: usize) -> usize {
+        self.at[row] + self.shape.lead
+    }
+
+    /// The rows before this one had had their windows when a row was decided.
+    pub fn known_before(&self, row: usize) -> usize {
+        let unknown = (self.window(row) + self.shape.length).saturating_sub(self.known[row]).div_ceil(self.spacing);
+        (row + 1).saturating_sub(unknown.max(1))
+    }
+
+    /// The windows' shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What is added before the log is taken.
+    pub fn offset(&self) -> f64 {
+        self.offset
+    }
+
+    /// The log of a demand.
+    pub fn log(&self, demand: f64) -> f32 {
+        (demand + self.offset).ln() as f32
+    }
+
+    /// Back from the log.
+    pub fn demand(&self, log: f32) -> f64 {
+        f64::from(log).exp() - self.offset
+    }
+
+    /// Adds the decision at minute `at`, when the first `known` minutes of `demand` were known, and enters the outcomes that they tell.
+    pub fn push(&mut self, demand: &Demand, at: usize, known: usize) {
+        while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
+            let from = self.window(self.past);
+            let outcome = demand.greatest_measured(from, from + self.shape.length);
+            self.outcomes[self.past] = outcome.map_or(f32::NAN, |demand| self.log(demand));
+            self.past += 1;
+        }
+        if self.len().is_multiple_of(Self::PERIOD_EVERY) {
+            self.period = period::free_period(demand, known, |demand| self.log(demand));
+        }
+        let features = self.look(demand, at, known);
+        self.at.push(at);
+        self.known.push(known);
+        self.features.push(features);
+        self.outcomes.push(f32::NAN);
+    }
+
+    /// The features of a decision at minute `at`. Reads no minute from `known` on.
+    fn look(&self, demand: &Demand, at: usize, known: usize) -> Features {
+        let mut x = [0.0; column::ALL];
+        let row = self.len();
+        // Bins, the last one first, and what they and the means say of ever longer stretches.
+        for (i, back) in [0, 1, 2, 3, 4, 5, 8, 11].into_iter().enumerate() {
+            x[i] = self.log(demand.bin(known, back));
+        }
+        x[8] = self.log(demand.mean(known, BIN));
+        let mut bins = [0.0; DAY_BINS];
+        for (back, bin) in bins.iter_mut().enumerate() {
+            *bin = demand.bin(known, back);
+        }
+        let (mut greatest, mut seen) = (0.0_f64, 0);
+        for (i, stretch) in [6, 12, 24, 48, 144, DAY_BINS].into_iter().enumerate() {
+            greatest = bins[seen..stretch].iter().copied().fold(greatest, f64::max);
+            seen = stretch;
+            x[column::RECENT + 2 * i] = self.log(greatest);
+            x[column::RECENT + 2 * i + 1] = self.log(demand.mean(known, stretch * BIN));
+        }
+        let recent = x[column::RECENT];
+
+        // Windows as they were some time ago.
+        let ago = |minutes: usize| self.window_maximum(demand, at, minutes, 0, known);
+        let yesterday = ago(DAY).unwrap_or(recent);
+        let near = [60, 120, 180].map(|minutes| ago(minutes).unwrap_or(recent));
+        let beside = [DAY - self.spacing, DAY + self.spacing].map(|minutes| ago(minutes).unwrap_or(yesterday));
+        let last_week = ago(7 * DAY).unwrap_or(yesterday);
+        x[column::AGO..column::AGO + 7].copy_from_slice(&[near[0], near[1], near[2], yesterday, beside[0], beside[1], last_week]);
+        x[28] = yesterday - self.log(demand.bin(known.saturating_sub(DAY).max(1).min(known), 0));
+        let (mut sum, mut weights, mut most) = (0.0, 0.0, f32::NEG_INFINITY);
+        for days in 1..=14 {
+            let Some(before) = row.checked_sub(days * self.day()).and_then(|row| self.outcome(row)) else { continue };
+            let weight = 0.8_f32.powi(days as i32);
+            sum += weight * before;
+            weights += weight;
+            if days <= 7 {
+                most = most.max(before);
+            }
+        }
+        x[column::PROFILE] = if weights > 0.0 { sum / weights } else { recent };
+        x[column::PROFILE + 1] = if most.is_finite() { most } else { recent };
+        let logs: Vec<f32> = bins[..25].iter().map(|bin| self.log(*bin)).collect();
+        x[column::RESTLESSNESS] = logs.windows(2).map(|pair| (pair[0] - pair[1]).abs()).sum::<f32>() / 24.0;
+
+        // The clock.
+        let minute = demand.at(at).div_euclid(60).rem_euclid(DAY as i64) as usize; // UTC
+        let angle = TAU * minute as f64 / DAY as f64;
+        x[32..36].copy_from_slice(&[angle.sin(), angle.cos(), (2.0 * angle).sin(), (2.0 * angle).cos()].map(|v| v as f32));
+        let slot = minute % 60 / 10;
+        if slot > 0 {
+            x[35 + slot] = 1.0;
+        }
+
+        self.spikes(&bins, &mut x);
+        let period = self.period.map(|bins| bins * BIN);
+        // The first multiple of the period whose window is known with its margin.
+        let unknown = (at + self.shape.lead + self.shape.length + BIN).saturating_sub(known);
+        for turn in 0..2 {
+            let back = period.map(|period| period * (unknown.div_ceil(period).max(1) + turn));
+            for (i, margin) in [0, BIN].into_iter().enumerate() {
+                let then = back.and_then(|back| self.window_maximum(demand, at, back, margin, known));
+                x[column::PERIODIC + 2 * turn + i] = then.unwrap_or(recent);
+            }
+        }
+        for (i, lag) in [60, DAY, 7 * DAY].into_iter().enumerate() {
+            let around = self.window_maximum(demand, at, lag, self.spacing, known);
+            x[column::PERIODIC + 4 + i] = around.unwrap_or(x[column::YESTERDAY]);
+        }
+        x[column::PERIOD] = self.period.unwrap_or(0) as f32;
+        x
+    }
+
+    /// The log maximum over a decision's window as it was `ago` minutes earlier, with a margin to both sides, as far as it is known.
+    fn window_maximum(&self, demand: &Demand, at: usize, ago: usize, margin: usize, known: usize) -> Option<f32> {
+        let from = (at + self.shape.lead).checked_sub(ago + margin)?;
+        let to = (at + self.shape.lead + self.shape.length + margin).checked_sub(ago)?.min(known);
+        demand.greatest_measured(from, to).map(|demand| self.log(demand))
+    }
+
+    /// When the last spikes began: upward crossings of the level half way between the day's mean and its maximum.
+    fn spikes(&self, bins: &[f64; DAY_BINS], x: &mut Features) {
+        let middle = self.demand(f32::midpoint(x[column::DAY_MAXIMUM], x[column::DAY_MEAN]));
+        let mut begun = [DAY_BINS as f32; 3];
+        let mut count = 0;
+        for back in 0..DAY_BINS - 1 {
+            if bins[back] > middle && bins[back + 1] <= middle {
+                if let Some(begun) = begun.get_mut(count) {
+                    *begun = back as f32;
+                }
+                count += 1;
+            }
+        }
+        let [first, second, third] = begun;
+        x[column::SPIKES..column::SPIKES + 5].copy_from_slice(&[first, second - first, second - 2.0 * first, third - second, count as f32]);
+    }
+}

@@ -1,0 +1,195 @@
+//! Floors at several prices side by side, and the one that is followed.
+//!
+//! A price only says what it is meant to: forecasts err, and the autoscaler above a floor does not do what it would alone. So each aim flies
+//! several lanes at once, each a price of its own, watches what they come to in the minutes that pass, and follows the one that did best.
+
+use super::score::is_short;
+use super::{Aim, DAY, Hpa};
+use crate::decide::{Curve, Running, worth};
+use crate::model::Demand;
+
+/// Lanes beside an aim's own price, as multiples of it.
+const MULTIPLES: [f64; 5] = [1.0, 0.25, 0.5, 2.0, 4.0];
+/// Prices among which an objective finds its own: powers of two up to this one.
+const HIGHEST: i32 = 16;
+/// What the floors at the highest price are stretched by, where even those are short too often.
+const STRETCHES: [f64; 4] = [1.1, 1.25, 1.5, 2.0];
+/// Decisions between two looks at which lane did best.
+const LOOK_EVERY: usize = 36;
+/// After so many days what a lane came to counts half.
+const HALF_LIFE: f64 = 7.0;
+/// Decisions over which an objective makes good what was short too often, or too rarely: three days of ten minutes.
+const MAKE_GOOD: f64 = 432.0;
+
+/// A floor by the minute, and the autoscaler above it.
+#[derive(Clone, Debug)]
+struct Flight {
+    /// The minute in which it begins.
+    first: usize,
+    floor: Vec<u32>,
+    running: Option<Running>,
+    delay: usize,
+    /// The minutes that have passed since.
+    passed: usize,
+    bill: Bill,
+}
+
+/// What minutes came to, recent ones weighing more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bill {
+    replicas: f64,
+    short: f64,
+    weight: f64,
+}
+
+impl Bill {
+    fn add(&mut self, minute: usize, ready: u32, is_short: bool) {
+        let weight = (minute as f64 / (HALF_LIFE * DAY as f64)).exp2();
+        self.replicas += weight * f64::from(ready);
+        self.short += if is_short { weight } else { 0.0 };
+        self.weight += weight;
+    }
+
+    /// Replica-minutes a minute, a minute short counting as so many.
+    pub(super) fn cost(&self, worth: f64) -> f64 {
+        (self.replicas + worth * self.short) / self.weight.max(1e-300)
+    }
+
+    /// The share of minutes short.
+    pub(super) fn share(&self) -> f64 {
+        self.short / self.weight.max(1e-300)
+    }
+}
+
+impl Flight {
+    fn new(first: usize, hpa: Option<Hpa>, demand: &Demand, unit: f64) -> Self {
+        let running = hpa.map(|hpa| hpa.start(demand.raw().get(first).copied().unwrap_or(f64::NAN), unit));
+        Self { first, floor: Vec::new(), running, delay: hpa.map_or(0, |hpa| hpa.delay), passed: 0, bill: Bill::default() }
+    }
+
+    /// The floor from minute `effective` on.
+    fn set(&mut self, effective: usize, replicas: u32) {
+        let before = self.floor.last().copied().unwrap_or(1);
+        self.floor.resize(effective - self.first, before);
+        self.floor.push(replicas);
+    }
+
+    /// Lets the known minutes pass that have not; tells whether each was short.
+    fn pass(&mut self, demand: &Demand, unit: f64, startup: usize, mut each: impl FnMut(bool)) {
+        for minute in self.first + self.passed..demand.len() {
+            let floor_at = |ahead: usize| {
+                let floor = self.floor.get(minute - self.first + ahead).or(self.floor.last());
+                floor.copied().unwrap_or(1)
+            };
+            let ready = match &mut self.running {
+                Some(running) => {
+                    let seen = demand.raw()[minute.saturating_sub(self.delay).max(self.first)];
+                    running.minute(seen, floor_at(startup))
+                }
+                None => floor_at(0),
+            };
+            self.passed += 1;
+            let demand = demand.raw()[minute];
+            if !demand.is_nan() {
+                let short = is_short(demand, ready, unit);
+                self.bill.add(minute - self.first, ready, short);
+                each(short);
+            }
+        }
+    }
+}
+
+/// One way to set floors.
+#[derive(Clone, Debug)]
+struct Lane {
+    price: f64,
+    stretch: f64,
+    flight: Flight,
+}
+
+/// The lanes of one aim under one autoscaler.
+#[derive(Clone, Debug)]
+pub(super) struct Pilot {
+    aim: Aim,
+    unit: f64,
+    startup: usize,
+    lanes: Vec<Lane>,
+    followed: usize,
+    decided: usize,
+    emitted: Flight,
+    /// Minutes that have passed, and those of them that were short.
+    passed: f64,
+    short: f64,
+}
+
+impl Pilot {
+    /// Ready to decide from minute `first` on.
+    pub(super) fn new(aim: Aim, hpa: Option<Hpa>, unit: f64, demand: &Demand) -> Self {
+        let first = demand.len();
+        let flight = Flight::new(first, hpa, demand, unit);
+        let lane = |price, stretch| Lane { price, stretch, flight: flight.clone() };
+        let lanes = match aim {
+            Aim::Price(price) => MULTIPLES.iter().map(|multiple| lane(price * multiple, 1.0)).collect(),
+            Aim::Objective(_) => {
+                let prices = (0..=HIGHEST).map(|power| lane(f64::from(power).exp2(), 1.0));
+                prices.chain(STRETCHES.map(|stretch| lane(f64::from(HIGHEST).exp2(), stretch))).collect()
+            }
+        };
+        let startup = hpa.map_or(0, |hpa| hpa.startup);
+        Self { aim, unit, startup, lanes, followed: 0, decided: 0, emitted: flight, passed: 0.0, short: 0.0 }
+    }
+
+    /// Decides the floor from minute `effective` on, where the workload's mean size is `size` replicas.
+    pub(super) fn decide(&mut self, demand: &Demand, effective: usize, curve: &Curve, size: f64) -> u32 {
+        self.pass(demand);
+        if self.decided > 0 {
+            self.look(size);
+        }
+        self.decided += 1;
+        for lane in &mut self.lanes {
+            let floor = f64::from(curve.cheapest(worth(lane.price, size))) * lane.stretch;
+            lane.flight.set(effective, (floor - 1e-9).ceil() as u32);
+        }
+        let replicas = self.lanes[self.followed].flight.floor.last().copied().unwrap_or(1);
+        self.emitted.set(effective, replicas);
+        replicas
+    }
+
+    /// Lets what became known pass. Where nothing can be said, that is all: the floor stays.
+    pub(super) fn pass(&mut self, demand: &Demand) {
+        for lane in &mut self.lanes {
+            lane.flight.pass(demand, self.unit, self.startup, |_| ());
+        }
+        let (passed, fell_short) = (&mut self.passed, &mut self.short);
+        self.emitted.pass(demand, self.unit, self.startup, |short| {
+            *passed += 1.0;
+            *fell_short += f64::from(u8::from(short));
+        });
+    }
+
+    /// Looks which lane did best.
+    fn look(&mut self, size: f64) {
+        match self.aim {
+            Aim::Price(price) if self.decided.is_multiple_of(LOOK_EVERY) => {
+                let worth = worth(price, size);
+                let costs = self.lanes.iter().map(|lane| lane.flight.bill.cost(worth));
+                self.followed = costs.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(lane, _)| lane);
+            }
+            Aim::Price(_) => {}
+            Aim::Objective(share) => {
+                let good = (share * self.passed - self.short) / (share * MAKE_GOOD * 10.0);
+                let target = share * (1.0 + good).clamp(0.1, 2.0);
+                let met = self.lanes.iter().position(|lane| lane.flight.bill.share() <= target);
+                self.followed = met.unwrap_or(self.lanes.len() - 1);
+            }
+        }
+    }
+
+    /// What it came to: the cost at the aim's price, or at an objective the replicas, many more where it is missed.
+    pub(super) fn cost(&self, size: f64) -> f64 {
+        match self.aim {
+            Aim::Price(price) => self.emitted.bill.cost(worth(price, size)),
+            Aim::Objective(share) => self.emitted.bill.cost(0.0) + 1e9 * (self.emitted.bill.share() - share).max(0.0),
+        }
+    }
+}
