@@ -32,7 +32,9 @@ pub fn worth(price: f64, size: f64) -> f64 {
 
 /// The least count whose replicas, which carry `unit` each, hold a demand; at least one. A billionth of a replica is none.
 pub fn replicas_for(demand: f64, unit: f64) -> u32 {
-    (demand / unit - 1e-9).ceil().clamp(1.0, f64::from(u32::MAX)) as u32
+    let need = demand / unit - 1e-9;
+    let whole = need as u32; // NaN and what is negative are 0, what is too much is the most
+    whole.saturating_add(u32::from(need > f64::from(whole))).max(1)
 }
 
 /// Where demand is carried: what one replica holds, and what stands ready without a floor.
@@ -69,9 +71,9 @@ impl Curve {
     pub fn of(forecast: &Forecast, demand: &Demand, length: usize, carrier: Carrier) -> Self {
         let unit = carrier.unit;
         let most = (forecast.most() / unit).ceil().clamp(1.0, f64::from(u32::MAX));
-        let step = (most / MOST as f64).ceil().max(1.0);
-        let n = (most / step) as usize + 2;
-        let entry = |demand: f64| ((f64::from(replicas_for(demand, unit)) / step).ceil() as usize).min(n - 1);
+        let step = (most / MOST as f64).ceil().max(1.0) as u32;
+        let n = most as usize / step as usize + 2;
+        let entry = |demand: f64| (replicas_for(demand, unit).div_ceil(step) as usize).min(n - 1);
         let (mut needed, mut alone) = (vec![0.0; n], vec![0.0; n]);
         let looks = length.saturating_sub(PATH_FIRST).div_ceil(PATH_EVERY).max(1) as f64;
         for analogue in forecast.analogues() {
@@ -100,7 +102,7 @@ impl Curve {
         if carrier.alone.is_none() {
             alone[0] = 1.0;
         }
-        Self { step: step as u32, paid: expected_maxima(&alone, step), short: tails(&needed) }
+        Self { step, paid: expected_maxima(&alone, f64::from(step)), short: tails(&needed) }
     }
 
     /// The floor that costs least when a minute short costs `worth` replica-minutes. Of equals it is the greatest, at least one: what costs

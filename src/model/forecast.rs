@@ -47,7 +47,7 @@ pub struct Forecast {
     pub model: &'static str,
     /// The point forecast of the window maximum, in the signal's unit.
     pub point: f64,
-    /// Past windows, by the maximum that each says of the one to come, ascending. Never empty; the weights' sum is 1.
+    /// Past windows. Never empty; the weights' sum is 1.
     analogues: Vec<Analogue>,
     /// Added to demand before it is moved.
     offset: f64,
@@ -65,14 +65,10 @@ impl Forecast {
         for analogue in &mut analogues {
             analogue.weight /= sum;
         }
-        let mut forecast = Self { model, point, analogues, offset, most, ahead };
-        let mut analogues = std::mem::take(&mut forecast.analogues);
-        analogues.sort_by(|a, b| forecast.moved(a, a.maximum).total_cmp(&forecast.moved(b, b.maximum)));
-        forecast.analogues = analogues;
-        (point.is_finite() && !forecast.analogues.is_empty()).then_some(forecast)
+        (point.is_finite() && !analogues.is_empty()).then_some(Self { model, point, analogues, offset, most, ahead })
     }
 
-    /// The past windows, the one with the smallest maximum first.
+    /// The past windows.
     pub fn analogues(&self) -> &[Analogue] {
         &self.analogues
     }
@@ -94,20 +90,28 @@ impl Forecast {
     pub fn quantile(&self, p: f64) -> f64 {
         let effective = 1.0 / self.analogues.iter().map(|a| a.weight * a.weight).sum::<f64>();
         let wanted = p.clamp(0.0, 1.0) * (1.0 + 1.0 / effective) - 1e-12;
+        let mut maxima: Vec<(f64, f64)> = self.analogues.iter().map(|a| (self.moved(a, a.maximum), a.weight)).collect();
+        maxima.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut sum = 0.0;
-        let at = self.analogues.iter().find(|a| {
-            sum += a.weight;
+        let at = maxima.iter().find(|(_, weight)| {
+            sum += weight;
             sum >= wanted
         });
-        at.or(self.analogues.last()).map_or(self.point, |a| self.moved(a, a.maximum))
+        at.or(maxima.last()).map_or(self.point, |(maximum, _)| *maximum)
     }
 
     /// The probability that the window maximum stays at or under `demand`, and the greatest that does; `demand` itself where none does.
     pub fn covered(&self, demand: f64) -> (f64, f64) {
-        let under = self.analogues.partition_point(|a| self.moved(a, a.maximum) <= demand);
-        let (under, above) = self.analogues.split_at(under);
-        let above: f64 = above.iter().map(|a| a.weight).sum();
-        ((1.0 - above).max(0.0), under.last().map_or(demand, |a| self.moved(a, a.maximum)))
+        let (mut above, mut greatest) = (0.0, None);
+        for analogue in &self.analogues {
+            let maximum = self.moved(analogue, analogue.maximum);
+            if maximum > demand {
+                above += analogue.weight;
+            } else {
+                greatest = Some(greatest.map_or(maximum, |so_far: f64| so_far.max(maximum)));
+            }
+        }
+        (f64::max(1.0 - above, 0.0), greatest.unwrap_or(demand))
     }
 }
 

@@ -149,7 +149,7 @@ impl From<Hpa> for Chosen {
 }
 
 /// Targets among which an HPA is chosen, each with Kubernetes' default stabilization.
-const TARGETS: [f64; 3] = [0.7, 0.8, 0.9];
+const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
 /// Days over which an HPA and the lanes are tried before the first decision.
 const TRIED: i64 = 14;
 /// Days of demand that the mean size is taken of.
@@ -201,7 +201,7 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
         if at.rem_euclid(interval) != 0 || at < tried {
             continue;
         }
-        let world = world.get_or_insert_with(|| Flying::new(&settings.aims, &among, capacity, demand));
+        let world = world.get_or_insert_with(|| Flying::new(settings, &among, demand));
         if at >= from && chosen.is_none() {
             chosen = Some(world.chosen(demand));
         }
@@ -245,10 +245,14 @@ struct Flying {
 }
 
 impl Flying {
-    fn new(aims: &[Aim], hpas: &[Option<Hpa>], unit: f64, demand: &Demand) -> Self {
+    fn new(settings: &Settings, hpas: &[Option<Hpa>], demand: &Demand) -> Self {
+        let unit = settings.capacity;
+        // So many changes a day are spent well when each holds for its share of the day.
+        let steady = settings.most_changes.map_or(1, |most| DAY.div_ceil(most.max(1) * settings.cadence.every.max(1)));
         let first = demand.raw().first().copied().unwrap_or(f64::NAN);
         let alone = hpas.iter().map(|hpa| hpa.map(|hpa| (hpa.start(first, unit), Vec::new()))).collect();
-        let pilots = aims.iter().map(|aim| hpas.iter().map(|hpa| Pilot::new(*aim, *hpa, unit, demand)).collect()).collect();
+        let pilot = |aim: &Aim| hpas.iter().map(|hpa| Pilot::new(*aim, *hpa, unit, steady, demand)).collect();
+        let pilots = settings.aims.iter().map(pilot).collect();
         Self { unit, hpas: hpas.to_vec(), alone, pilots, perfect: vec![0.0] }
     }
 

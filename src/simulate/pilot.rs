@@ -3,6 +3,8 @@
 //! A price only says what it is meant to: forecasts err, and the autoscaler above a floor does not do what it would alone. So each aim flies
 //! several lanes at once, each a price of its own, watches what they come to in the minutes that pass, and follows the one that did best.
 
+use std::collections::VecDeque;
+
 use super::score::is_short;
 use super::{Aim, DAY, Hpa};
 use crate::decide::{Curve, Running, worth};
@@ -104,6 +106,8 @@ impl Flight {
 struct Lane {
     price: f64,
     stretch: f64,
+    /// What the last decisions wanted.
+    wanted: VecDeque<u32>,
     flight: Flight,
 }
 
@@ -113,6 +117,8 @@ pub(super) struct Pilot {
     aim: Aim,
     unit: f64,
     startup: usize,
+    /// A floor falls only to the most of what so many decisions wanted.
+    steady: usize,
     lanes: Vec<Lane>,
     followed: usize,
     decided: usize,
@@ -123,11 +129,11 @@ pub(super) struct Pilot {
 }
 
 impl Pilot {
-    /// Ready to decide from minute `first` on.
-    pub(super) fn new(aim: Aim, hpa: Option<Hpa>, unit: f64, demand: &Demand) -> Self {
+    /// Ready to decide from the end of `demand` on. A floor falls only to the most of what the last `steady` decisions wanted.
+    pub(super) fn new(aim: Aim, hpa: Option<Hpa>, unit: f64, steady: usize, demand: &Demand) -> Self {
         let first = demand.len();
         let flight = Flight::new(first, hpa, demand, unit);
-        let lane = |price, stretch| Lane { price, stretch, flight: flight.clone() };
+        let lane = |price, stretch| Lane { price, stretch, wanted: VecDeque::new(), flight: flight.clone() };
         let lanes = match aim {
             Aim::Price(price) => MULTIPLES.iter().map(|multiple| lane(price * multiple, 1.0)).collect(),
             Aim::Objective(_) => {
@@ -136,7 +142,7 @@ impl Pilot {
             }
         };
         let startup = hpa.map_or(0, |hpa| hpa.startup);
-        Self { aim, unit, startup, lanes, followed: 0, decided: 0, emitted: flight, passed: 0.0, short: 0.0 }
+        Self { aim, unit, startup, steady, lanes, followed: 0, decided: 0, emitted: flight, passed: 0.0, short: 0.0 }
     }
 
     /// Decides the floor from minute `effective` on, where the workload's mean size is `size` replicas.
@@ -148,7 +154,11 @@ impl Pilot {
         self.decided += 1;
         for lane in &mut self.lanes {
             let floor = f64::from(curve.cheapest(worth(lane.price, size))) * lane.stretch;
-            lane.flight.set(effective, (floor - 1e-9).ceil() as u32);
+            lane.wanted.push_back((floor - 1e-9).ceil() as u32);
+            if lane.wanted.len() > self.steady {
+                lane.wanted.pop_front();
+            }
+            lane.flight.set(effective, lane.wanted.iter().copied().max().unwrap_or(1));
         }
         let replicas = self.lanes[self.followed].flight.floor.last().copied().unwrap_or(1);
         self.emitted.set(effective, replicas);
