@@ -64,10 +64,14 @@ impl Learner {
             }
             base.forecasts.push(base.fitted.as_ref().map_or(f32::NAN, |fitted| fitted.predict(&self.rows, row)));
         }
+    }
+
+    /// Sees to it that the forests are there and hold every past row.
+    fn tend(&mut self, now: usize) {
         if let Likeness::Forest(growth) = self.recipe.likeness {
-            let due = self.grown.is_none_or(|grown| row >= grown + GROWN_DAYS * self.rows.day());
+            let due = self.grown.is_none_or(|grown| now >= grown + GROWN_DAYS * self.rows.day());
             if due && self.rows.past() >= LEAST {
-                self.grow(row, growth);
+                self.grow(now, growth);
             }
             self.enter();
         }
@@ -157,8 +161,9 @@ impl Learner {
     }
 
     /// The forecast of the last decision's window; `None` while too little is known.
-    pub fn forecast(&self, demand: &Demand) -> Option<Forecast> {
+    pub fn forecast(&mut self, demand: &Demand) -> Option<Forecast> {
         let now = self.rows.len().checked_sub(1)?;
+        self.tend(now);
         let mut analogues = Vec::new();
         let (mut point, mut used) = (0.0, 0.0);
         for (base, forecasts) in self.bases.iter().map(|base| &base.forecasts).enumerate() {
