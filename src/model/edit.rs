@@ -37,7 +37,7 @@ pub struct OverlayEdit {
     pub files: BTreeMap<RepoPath, NewFile>,
     /// The folders that must be there to render the overlay.
     pub roots: BTreeSet<RepoPath>,
-    /// Other overlays that read a touched file: their renders must not change at all.
+    /// Other overlays that read a touched file: their renders may change by these changes and in nothing else, or not at all.
     pub reaches: Vec<Reached>,
 }
 
@@ -48,6 +48,8 @@ pub struct Reached {
     pub overlay: RepoPath,
     /// The folders that must be there to render it.
     pub roots: BTreeSet<RepoPath>,
+    /// Whether it renders the same objects, so that they move there too.
+    pub moves: bool,
 }
 
 /// The edits of a set of changes, by overlay, and the changes that were refused.

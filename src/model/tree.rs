@@ -123,8 +123,11 @@ pub enum Entry {
     },
     /// A regular file that was not read: not YAML or JSON by its name, or over a mebibyte.
     Unread,
-    /// A symbolic link: never followed.
-    Symlink,
+    /// A symbolic link: never followed, but it is known where it leads.
+    Symlink {
+        /// What it says, relative to its own folder.
+        target: Arc<str>,
+    },
     /// A submodule: never entered.
     Submodule,
 }

@@ -14,6 +14,7 @@ use super::kustomization::{self, Kustomization};
 use super::node::{Node, Step};
 use super::object::{Object, Setter};
 use super::owners;
+use super::readers::{self, Move};
 use super::site::{Decision, Known};
 use super::yaml::{self, NewNode, Operation, Target};
 use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
@@ -59,6 +60,8 @@ struct Planned<'a> {
     change: &'a Change,
     /// The number of its object in the build.
     serial: usize,
+    /// What the field holds now.
+    from: Option<Value>,
     decision: Decision,
 }
 
@@ -68,7 +71,7 @@ struct Outcome {
     /// Where each change stands now.
     sites: Vec<Site>,
     roots: BTreeSet<RepoPath>,
-    reaches: Vec<RepoPath>,
+    reaches: Vec<Reached>,
 }
 
 impl<'a> Editor<'a> {
@@ -132,7 +135,6 @@ impl<'a> Editor<'a> {
             Ok(_) if planned.is_empty() => None,
             Ok(Outcome { files, sites, roots, reaches }) => {
                 let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-                let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
                 Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches })
             }
             Err(refusal) => {
@@ -142,11 +144,6 @@ impl<'a> Editor<'a> {
                 None
             }
         }
-    }
-
-    /// The folders that must be there to render another overlay; one that cannot be read is rendered from itself alone, and says so then.
-    fn roots_of(&self, overlay: &RepoPath) -> BTreeSet<RepoPath> {
-        build(self.files, overlay, &Additions::default()).map_or_else(|_| BTreeSet::from([overlay.clone()]), |build| build.roots)
     }
 
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, HoldReason> {
@@ -159,7 +156,12 @@ impl<'a> Editor<'a> {
         self.overrides.check(self.files, self.overlay, object, &change.field).map_err(HoldReason::Refused)?;
         let known = Known { graph: self.graph, overlay: self.overlay, before };
         let decision = known.decide(object, change).map_err(HoldReason::Refused)?;
-        Ok(Planned { change, serial: object.serial, decision })
+        if let Decision::Splice { file, .. } = &decision {
+            let place = object.setters.get(&change.field).and_then(|setters| setters.last()).and_then(Setter::place);
+            let line = place.filter(|place| place.path == *file).and_then(|place| place.line);
+            self.writable(file, line).map_err(HoldReason::Refused)?;
+        }
+        Ok(Planned { change, serial: object.serial, from: value, decision })
     }
 
     /// Why an object is not there: perhaps because it could not be seen.
@@ -177,34 +179,21 @@ impl<'a> Editor<'a> {
         let new = self.draft(before, planned)?;
         let over: BTreeMap<RepoPath, Arc<[u8]>> = new.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
         let files = self.files.with(over);
-        let mut after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
+        let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
             detail: format!("after the edit, {}", refusal.detail),
             code: RefusalCode::OracleFailed,
             ..refusal
         })?;
         let sites = check(before, &after, planned, self.overlay)?;
-        let mut reached: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
-        reached.remove(self.overlay);
-        for other in &reached {
-            after.roots.extend(self.unmoved(&files, other)?);
-        }
-        Ok(Outcome { files: new, sites, roots: after.roots, reaches: reached.into_iter().collect() })
-    }
-
-    /// Another overlay that reads an edited file must render as before. Gives the folders that it reads.
-    fn unmoved(&self, files: &Files<'_>, other: &RepoPath) -> Result<BTreeSet<RepoPath>, Refusal> {
-        let trees = |build: &Build| build.objects.iter().map(|object| object.tree.clone()).collect::<Vec<_>>();
-        let (before, after) = (build(self.files, other, &Additions::default()), build(files, other, &Additions::default()));
-        match (before, after) {
-            (Ok(before), Ok(after)) if trees(&before) == trees(&after) => Ok(after.roots),
-            // What did not render before is not broken by the edit.
-            (Err(before), Err(after)) if before == after => Ok(BTreeSet::new()),
-            _ => {
-                let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
-                let file = kustomization::file_of(files, other).unwrap_or_default();
-                Err(Refusal::at(RefusalCode::Shared, &file, None, detail))
-            }
-        }
+        let mut others: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
+        others.remove(self.overlay);
+        new.keys().chain([self.overlay]).chain(&others).try_for_each(|path| self.graph.not_linked(path))?;
+        let moves: Vec<Move<'_>> = planned
+            .iter()
+            .map(|Planned { change, from, .. }| Move { object: &change.object, field: &change.field, from: *from, to: change.to })
+            .collect();
+        let reaches = readers::check((self.files, &files), self.graph, self.overlay, &moves, others)?;
+        Ok(Outcome { files: new, sites, roots: after.roots, reaches })
     }
 
     /// The new files.
@@ -224,7 +213,7 @@ impl<'a> Editor<'a> {
             self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {
-            self.writable(&path)?;
+            self.writable(&path, None)?;
             let Some(Entry::File { mode, bytes }) = self.files.tree().get(&path) else {
                 return Err(Refusal::at(RefusalCode::NotAFile, &path, None, format!("`{path}` is no file that can be edited")));
             };
@@ -234,11 +223,12 @@ impl<'a> Editor<'a> {
         Ok(files)
     }
 
-    fn writable(&self, path: &RepoPath) -> Result<(), Refusal> {
+    fn writable(&self, path: &RepoPath, line: Option<usize>) -> Result<(), Refusal> {
         if self.scope.allowed.iter().any(|folder| path.is_under(folder)) {
             return Ok(());
         }
-        Err(Refusal::at(RefusalCode::OutsideScope, path, None, format!("`{path}` lies outside the folders that may be edited")))
+        let detail = format!("`{path}` lies outside the folders that may be edited: allow its folder, or set the value by hand");
+        Err(Refusal::at(RefusalCode::OutsideScope, path, line, detail))
     }
 
     /// Writes the Component anew with what it holds and what is to come, and joins it to the overlay.
@@ -269,7 +259,7 @@ impl<'a> Editor<'a> {
         }
         for (name, text) in component::write(&owned) {
             let path = folder.join(&name).unwrap_or_default();
-            self.writable(&path)?;
+            self.writable(&path, None)?;
             if self.files.bytes(&path).is_none_or(|bytes| **bytes != *text.as_bytes()) {
                 files.insert(path, NewFile { mode: FileMode::Plain, bytes: text.into_bytes() });
             }
@@ -293,13 +283,13 @@ impl<'a> Editor<'a> {
                     match entry {
                         Entry::File { bytes, .. } if bytes.starts_with(component::HEADER.as_bytes()) => {}
                         Entry::File { .. } | Entry::Unread => return foreign(path),
-                        Entry::Symlink | Entry::Submodule => return Err(kustomization::not_a_file(path)),
+                        Entry::Symlink { .. } | Entry::Submodule => return Err(kustomization::not_a_file(self.files, path)),
                     }
                 }
                 Ok(())
             }
             Found::File | Found::Unread => foreign(folder),
-            Found::Symlink | Found::Submodule => Err(kustomization::not_a_file(folder)),
+            Found::Symlink | Found::Submodule => Err(kustomization::not_a_file(self.files, folder)),
         }
     }
 

@@ -73,7 +73,7 @@ impl<'a> Files<'a> {
         match self.tree.get(path) {
             Some(Entry::File { .. }) => Found::File,
             Some(Entry::Unread) => Found::Unread,
-            Some(Entry::Symlink) => Found::Symlink,
+            Some(Entry::Symlink { .. }) => Found::Symlink,
             Some(Entry::Submodule) => Found::Submodule,
             None if self.tree.is_folder(path) => Found::Folder,
             None => self.behind(path),
@@ -85,7 +85,7 @@ impl<'a> Files<'a> {
         let mut folder = path.parent();
         while folder != RepoPath::root() {
             match self.tree.get(&folder) {
-                Some(Entry::Symlink) => return Found::Symlink,
+                Some(Entry::Symlink { .. }) => return Found::Symlink,
                 Some(Entry::Submodule) => return Found::Submodule,
                 Some(_) => return Found::Nothing,
                 None => folder = folder.parent(),

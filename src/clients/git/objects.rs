@@ -41,7 +41,7 @@ pub(super) fn tree(repo: &Repository, at: CommitId) -> Result<Tree, Fault> {
     let mut tree = Tree::default();
     each_entry(repo, at, |path, mode, id| {
         let entry = match mode {
-            GitMode::Link => Entry::Symlink,
+            GitMode::Link => Entry::Symlink { target: String::from_utf8_lossy(odb.read(id)?.data()).into() },
             GitMode::Commit => Entry::Submodule,
             mode if is_read(&path) && odb.read_header(id)?.0 < MOST_BYTES => {
                 let mode = if mode == GitMode::BlobExecutable { FileMode::Executable } else { FileMode::Plain };
