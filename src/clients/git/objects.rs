@@ -12,7 +12,7 @@ use super::{CommitId, GitError, Identity};
 use crate::model::{Entry, FileMode, RepoPath, Tree};
 
 /// A larger file is not read.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// What an edit does to a file: the bytes it holds from now on, or `None` to remove it.
 pub type Edits = BTreeMap<RepoPath, (FileMode, Option<Vec<u8>>)>;
@@ -35,7 +35,7 @@ impl From<GitError> for Fault {
     }
 }
 
-/// The files of a commit: YAML, JSON and kustomizations under a mebibyte are read.
+/// The files of a commit: YAML, JSON and kustomizations under four mebibytes are read.
 pub(super) fn tree(repo: &Repository, at: CommitId) -> Result<Tree, Fault> {
     let odb = repo.odb()?;
     let mut tree = Tree::default();

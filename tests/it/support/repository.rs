@@ -6,7 +6,7 @@ use std::path::Path;
 use prescale::model::{Entry, FileMode, RepoPath, Tree};
 use prescale::overlay::NewFile;
 
-/// Reads a folder as a commit would be read: YAML and JSON by name and up to a mebibyte, links not followed.
+/// Reads a folder as a commit would be read: YAML and JSON by name and up to four mebibytes, links not followed.
 pub(crate) fn read(root: &Path) -> Tree {
     let mut tree = Tree::default();
     visit(root, &RepoPath::root(), &mut tree);
@@ -32,7 +32,7 @@ fn visit(folder: &Path, at: &RepoPath, tree: &mut Tree) {
             }
         } else {
             let readable = name == "Kustomization" || [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending));
-            let small = entry.metadata().unwrap().len() <= 1 << 20;
+            let small = entry.metadata().unwrap().len() <= 4 << 20;
             let file = || Entry::File { mode: FileMode::Plain, bytes: fs::read(entry.path()).unwrap().into() };
             tree.insert(path, if readable && small { file() } else { Entry::Unread });
         }
