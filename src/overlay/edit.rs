@@ -117,11 +117,8 @@ impl<'a> Editor<'a> {
                 let mut alone = self.attempt(&before, std::slice::from_ref(&one));
                 if alone.is_err() && matches!(one.decision, Decision::Splice { operation: Operation::Insert { .. }, .. }) {
                     // What cannot be added to the overlay's own statement may win in the Component.
-                    let insertion = std::mem::replace(&mut one.decision, Decision::Component);
-                    match self.attempt(&before, std::slice::from_ref(&one)) {
-                        Ok(outcome) => alone = Ok(outcome),
-                        Err(_) => one.decision = insertion,
-                    }
+                    one.decision = Decision::Component;
+                    alone = self.attempt(&before, std::slice::from_ref(&one));
                 }
                 match alone {
                     Ok(_) => good.push(one),
