@@ -49,7 +49,8 @@ async fn overlay(
 ) -> anyhow::Result<Result<Proof, Refusal>> {
     let before = tempfile::tempdir().context("cannot make a folder to render in")?;
     let after = tempfile::tempdir().context("cannot make a folder to render in")?;
-    let roots: BTreeSet<RepoPath> = edit.roots.iter().chain(edit.reaches.iter().flat_map(|reached| &reached.roots)).cloned().collect();
+    let roots: BTreeSet<RepoPath> =
+        edit.roots.iter().chain(edit.reaches.iter().flat_map(|reached| reached.roots.iter())).cloned().collect();
     for folder in [before.path(), after.path()] {
         repository.export(base, &roots, folder)?;
     }

@@ -1,6 +1,7 @@
 //! What an edit of the overlays comes to: sites, new files, and what had to be refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -46,8 +47,8 @@ pub struct OverlayEdit {
 pub struct Reached {
     /// The overlay.
     pub overlay: RepoPath,
-    /// The folders that must be there to render it.
-    pub roots: BTreeSet<RepoPath>,
+    /// The folders that must be there to render it; many edits may reach one overlay.
+    pub roots: Arc<BTreeSet<RepoPath>>,
     /// Whether it renders the same objects, so that they move there too.
     pub moves: bool,
 }

@@ -14,7 +14,7 @@ use super::kustomization::{self, Kustomization};
 use super::node::{Node, Step};
 use super::object::{Object, Setter};
 use super::owners;
-use super::readers::{self, Move};
+use super::readers::{self, Move, Roots};
 use super::site::{Decision, Known};
 use super::yaml::{self, NewNode, Operation, Target};
 use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
@@ -36,9 +36,10 @@ pub fn edit(changes: &[Change], tree: &Tree, scope: &Scope) -> Edited {
     for change in changes {
         by_overlay.entry(&change.overlay).or_default().push(change);
     }
+    let roots = Roots::default();
     let mut edited = Edited::default();
     for (overlay, changes) in by_overlay {
-        let mut editor = Editor { files: &files, graph: &graph, overrides: &overrides, scope, overlay, held: Vec::new() };
+        let mut editor = Editor { files: &files, graph: &graph, overrides: &overrides, roots: &roots, scope, overlay, held: Vec::new() };
         edited.overlays.extend(editor.edit(changes));
         edited.held.extend(editor.held);
     }
@@ -50,6 +51,7 @@ struct Editor<'a> {
     files: &'a Files<'a>,
     graph: &'a Graph,
     overrides: &'a Overrides,
+    roots: &'a Roots,
     scope: &'a Scope,
     overlay: &'a RepoPath,
     held: Vec<Held>,
@@ -71,7 +73,8 @@ struct Outcome {
     /// Where each change stands now.
     sites: Vec<Site>,
     roots: BTreeSet<RepoPath>,
-    reaches: Vec<Reached>,
+    /// Other overlays that read a touched file, and whether they move.
+    reaches: BTreeMap<RepoPath, bool>,
 }
 
 impl<'a> Editor<'a> {
@@ -132,7 +135,9 @@ impl<'a> Editor<'a> {
             Ok(_) if planned.is_empty() => None,
             Ok(Outcome { files, sites, roots, reaches }) => {
                 let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches })
+                let reaches =
+                    reaches.into_iter().map(|(overlay, moves)| Reached { roots: self.roots.of(self.files, &overlay), overlay, moves });
+                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches: reaches.collect() })
             }
             Err(refusal) => {
                 for one in planned {
@@ -182,14 +187,11 @@ impl<'a> Editor<'a> {
             ..refusal
         })?;
         let sites = check(before, &after, planned, self.overlay)?;
-        let mut others: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
-        others.remove(self.overlay);
-        new.keys().chain([self.overlay]).chain(&others).try_for_each(|path| self.graph.not_linked(path))?;
         let moves: Vec<Move<'_>> = planned
             .iter()
             .map(|Planned { change, from, .. }| Move { object: &change.object, field: &change.field, from: *from, to: change.to })
             .collect();
-        let reaches = readers::check((self.files, &files), self.graph, self.overlay, &moves, others)?;
+        let reaches = readers::check((self.files, &files), self.graph, self.overlay, &moves, &new.keys().collect::<Vec<_>>())?;
         Ok(Outcome { files: new, sites, roots: after.roots, reaches })
     }
 

@@ -129,6 +129,11 @@ impl Graph {
         !self.lists.contains(overlay)
     }
 
+    /// Whether the kustomization of a folder names a file or folder.
+    pub(super) fn names(&self, folder: &RepoPath, path: &RepoPath) -> bool {
+        self.readers.get(path).is_some_and(|readers| readers.contains(folder))
+    }
+
     /// Whether one of two overlays builds on the other.
     pub(super) fn stacked(&self, one: &RepoPath, other: &RepoPath) -> bool {
         self.reached(one).contains(other) || self.reached(other).contains(one)

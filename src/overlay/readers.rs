@@ -1,13 +1,14 @@
 //! Other overlays that read an edited file: what an edit may do to them.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::build::{Additions, Build, build};
 use super::fields;
 use super::files::Files;
 use super::graph::Graph;
 use super::kustomization;
-use crate::model::edit::Reached;
 use crate::model::{Field, ObjectRef, Refusal, RefusalCode, RepoPath, Value};
 
 /// One planned field: what may move in another overlay too.
@@ -19,48 +20,60 @@ pub(super) struct Move<'a> {
 }
 
 /// Checks the overlays that read a touched file. Each must render as before, or the same objects with the planned fields moved from the
-/// same old values to the same new ones; and those that move by it must be no variants beside each other.
+/// same old values to the same new ones; and those that move by it must be no variants beside each other. Gives each, and whether it moves.
 pub(super) fn check(
     (before, after): (&Files<'_>, &Files<'_>),
     graph: &Graph,
     overlay: &RepoPath,
     plan: &[Move<'_>],
-    others: BTreeSet<RepoPath>,
-) -> Result<Vec<Reached>, Refusal> {
+    touched: &[&RepoPath],
+) -> Result<BTreeMap<RepoPath, bool>, Refusal> {
     let refuse = |reader: &RepoPath, detail: String| {
         let file = kustomization::file_of(before, reader).unwrap_or_else(|| reader.clone());
         Refusal::at(RefusalCode::Shared, &file, None, detail)
     };
-    let mut reached = Vec::new();
+    let mut others: BTreeSet<RepoPath> = touched.iter().flat_map(|path| graph.reached(path)).collect();
+    others.remove(overlay);
+    touched.iter().copied().chain([overlay]).chain(&others).try_for_each(|path| graph.not_linked(path))?;
+    // What only lists folders renders what they render: there is nothing to find out but whether one of them moves.
+    let (lists, others): (BTreeSet<_>, BTreeSet<_>) =
+        others.into_iter().partition(|reader| !graph.is_variant(reader) && !touched.iter().any(|path| graph.names(reader, path)));
+    let mut reached = BTreeMap::new();
     for reader in others {
-        let pair = (build(before, &reader, &Additions::default()), build(after, &reader, &Additions::default()));
-        reached.push(match pair {
-            (Ok(old), Ok(new)) => {
-                let moves = follows(&old, &new, plan).map_err(|object| {
-                    let detail = format!(
-                        "`{reader}` builds on `{overlay}`, and the edit would change its {object} otherwise than planned: plan the change for \
-                         `{reader}`, or set the value there first"
-                    );
-                    refuse(&reader, detail)
-                })?;
-                Reached { overlay: reader, roots: new.roots, moves }
-            }
+        let moves = match (build(before, &reader, &Additions::default()), build(after, &reader, &Additions::default())) {
+            (Ok(old), Ok(new)) => follows(&old, &new, plan).map_err(|object| {
+                let detail = format!(
+                    "`{reader}` builds on `{overlay}`, and the edit would change its {object} otherwise than planned: plan the change for \
+                     `{reader}`, or set the value there first"
+                );
+                refuse(&reader, detail)
+            })?,
             // What Kustomize refused before is not broken by the edit.
             (Err(old), Err(new)) if old == new && matches!(old.code, RefusalCode::DoesNotRender | RefusalCode::NoTarget) => continue,
             (_, new) => {
                 let why = new.err().map_or_else(String::new, |refusal| format!(": {}", refusal.detail));
                 return Err(refuse(&reader, format!("`{reader}` builds on `{overlay}`, and would no longer render{why}")));
             }
-        });
+        };
+        reached.insert(reader, moves);
     }
     let variants: Vec<&RepoPath> =
-        reached.iter().filter(|reached| reached.moves).map(|reached| &reached.overlay).filter(|reader| graph.is_variant(reader)).collect();
+        reached.iter().filter(|(reader, moves)| **moves && graph.is_variant(reader)).map(|(reader, _)| reader).collect();
     for (index, one) in variants.iter().enumerate() {
         if let Some(other) = variants[..index].iter().find(|other| !graph.stacked(one, other)) {
             let detail =
                 format!("`{overlay}` is a base of both `{other}` and `{one}`: plan the change for them, each gets a value of its own");
             return Err(refuse(one, detail));
         }
+    }
+    reached.extend(lists.iter().map(|list| (list.clone(), false)));
+    let mut settled = false;
+    while !settled {
+        let moving: Vec<&RepoPath> = reached.iter().filter(|(_, moves)| **moves).map(|(reader, _)| reader).chain([overlay]).collect();
+        let more: Vec<RepoPath> =
+            lists.iter().filter(|list| !reached[*list] && moving.iter().any(|folder| graph.names(list, folder))).cloned().collect();
+        settled = more.is_empty();
+        reached.extend(more.into_iter().map(|list| (list, true)));
     }
     Ok(reached)
 }
@@ -93,4 +106,18 @@ fn follows(before: &Build, after: &Build, plan: &[Move<'_>]) -> Result<bool, Str
         }
     }
     Ok(any)
+}
+
+/// The folders that must be there to render an overlay, found once each.
+#[derive(Default)]
+pub(super) struct Roots(RefCell<BTreeMap<RepoPath, Arc<BTreeSet<RepoPath>>>>);
+
+impl Roots {
+    pub(super) fn of(&self, files: &Files<'_>, overlay: &RepoPath) -> Arc<BTreeSet<RepoPath>> {
+        let found = || {
+            let build = build(files, overlay, &Additions::default());
+            build.map_or_else(|_| BTreeSet::from([overlay.clone()]), |build| build.roots).into()
+        };
+        self.0.borrow_mut().entry(overlay.clone()).or_insert_with(found).clone()
+    }
 }
