@@ -8,8 +8,8 @@ use super::build::{Additions, Build, build};
 use super::fields;
 use super::files::Files;
 use super::graph::Graph;
-use super::kustomization;
-use crate::model::{Field, ObjectRef, Refusal, RefusalCode, RepoPath, Value};
+use super::kustomization::{self, Kustomization};
+use crate::model::{Field, ObjectRef, Place, Refusal, RefusalCode, RepoPath, Value};
 
 /// One planned field: what may move in another overlay too.
 pub(super) struct Move<'a> {
@@ -29,8 +29,8 @@ pub(super) fn check(
     touched: &[&RepoPath],
 ) -> Result<BTreeMap<RepoPath, bool>, Refusal> {
     let refuse = |reader: &RepoPath, detail: String| {
-        let file = kustomization::file_of(before, reader).unwrap_or_else(|| reader.clone());
-        Refusal::at(RefusalCode::Shared, &file, None, detail)
+        let leads = |path: &RepoPath| path == overlay || graph.reached(overlay).contains(path) || touched.contains(&path);
+        Refusal { code: RefusalCode::Shared, place: Some(entry(before, reader, leads)), detail }
     };
     let mut others: BTreeSet<RepoPath> = touched.iter().flat_map(|path| graph.reached(path)).collect();
     others.remove(overlay);
@@ -76,6 +76,16 @@ pub(super) fn check(
         reached.extend(more.into_iter().map(|list| (list, true)));
     }
     Ok(reached)
+}
+
+/// Where a reader names what leads to an edit.
+fn entry(files: &Files<'_>, reader: &RepoPath, leads: impl Fn(&RepoPath) -> bool) -> Place {
+    let named = Kustomization::load(files, reader).ok().and_then(|kustomization| {
+        let entries = kustomization.resources().chain(kustomization.list("components"));
+        let mut there = entries.filter(|entry| entry.as_text().and_then(|text| reader.join(text)).is_some_and(|path| leads(&path)));
+        there.next().and_then(|entry| entry.place())
+    });
+    named.unwrap_or_else(|| Place { path: kustomization::file_of(files, reader).unwrap_or_else(|| reader.clone()), line: None })
 }
 
 /// Whether a reader moves at all; the error is an object that moves in another way than planned.
