@@ -22,7 +22,7 @@ fn main() {
     assert!(edited.held.is_empty(), "{:?}", edited.held.first());
 }
 
-/// Bases of three objects; half of the overlays patch in a file, the others not at all.
+/// Bases of three objects; half of the overlays patch in a file, the others not at all. A folder a stage lists all overlays of it.
 fn repository() -> Tree {
     let mut tree = Tree::default();
     let mut add = |path: String, text: String| {
@@ -59,6 +59,10 @@ fn repository() -> Tree {
             }
             add(format!("{overlay}/kustomization.yaml"), text);
         }
+    }
+    for name in OVERLAYS {
+        let listed: Vec<String> = (0..APPS).map(|app| format!("  - ../../apps/app{app}/overlays/{name}\n")).collect();
+        add(format!("clusters/{name}/kustomization.yaml"), format!("resources:\n{}", listed.concat()));
     }
     tree
 }

@@ -6,6 +6,13 @@
 //! The site of a value is the statement that wins in Kustomize's order of application. Where that stands in a file that belongs to the
 //! overlay alone, it is edited there. Elsewhere the value goes to the Component that Prescale owns, `<overlay>/prescale/`, which runs after
 //! everything that the overlay is built on and before what the overlay itself sets. A base that several overlays share is never edited.
+//!
+//! What is *shared*: an edit reaches every overlay that reads a touched file. Each of them must render as before, or render the very object
+//! that is planned (group, kind, namespace and name) with the planned field moved from the same old to the same new value, and nothing
+//! else moved. A folder that only lists the edited overlay, among others, is such a reader; so is a stack of overlays, each on the one
+//! before. But where two readers that move are variants beside each other (each with patches, images, names of its own), the edited
+//! folder is a base that they share, and the change is refused: it is planned for them. The proof renders every reader and holds it to
+//! the same rule.
 
 mod argo;
 mod build;
@@ -21,6 +28,7 @@ mod node;
 mod object;
 mod owners;
 mod patch;
+mod readers;
 mod reference;
 mod replacement;
 mod select;

@@ -40,7 +40,7 @@ pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kus
     Ok(proven)
 }
 
-/// Renders one overlay, and those that read its touched files, before and after.
+/// Renders one overlay, and those that read its touched files, before and after. The others may move by the plan too, or not at all.
 async fn overlay(
     edit: &OverlayEdit,
     repository: &Repository,
@@ -49,7 +49,8 @@ async fn overlay(
 ) -> anyhow::Result<Result<Proof, Refusal>> {
     let before = tempfile::tempdir().context("cannot make a folder to render in")?;
     let after = tempfile::tempdir().context("cannot make a folder to render in")?;
-    let roots: BTreeSet<RepoPath> = edit.roots.iter().chain(edit.reaches.iter().flat_map(|reached| &reached.roots)).cloned().collect();
+    let roots: BTreeSet<RepoPath> =
+        edit.roots.iter().chain(edit.reaches.iter().flat_map(|reached| reached.roots.iter())).cloned().collect();
     for folder in [before.path(), after.path()] {
         repository.export(base, &roots, folder)?;
     }
@@ -62,17 +63,20 @@ async fn overlay(
     if let Err(unplanned) = diff::compare(&old, &new, &edit.changes) {
         return Ok(Err(failed(&edit.overlay, &unplanned)));
     }
+    let mut along = Vec::new();
     for reached in &edit.reaches {
         match both(&reached.overlay, before.path(), after.path(), kustomize).await {
+            Ok((old, new)) if old == new => {}
             Ok((old, new)) => {
-                if let Err(unplanned) = diff::compare(&old, &new, &[]) {
+                if let Err(unplanned) = diff::compare_reader(&old, &new, &edit.changes) {
                     return Ok(Err(failed(&reached.overlay, &unplanned)));
                 }
+                along.push(reached.overlay.clone());
             }
             Err(error) => return Ok(Err(does_not_render(&reached.overlay, &error))),
         }
     }
-    Ok(Ok(Proof::Rendered { before: digest(&old), after: digest(&new), by: kustomize.name() }))
+    Ok(Ok(Proof::Rendered { before: digest(&old), after: digest(&new), by: kustomize.name(), along }))
 }
 
 async fn both(overlay: &RepoPath, before: &Path, after: &Path, kustomize: &Kustomize) -> Result<(String, String), RenderError> {

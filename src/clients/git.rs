@@ -97,7 +97,7 @@ impl Repository {
         self.fetch_depth(self.inner.settings.depth)
     }
 
-    /// The files of a commit. YAML, JSON and kustomizations under a mebibyte are read; links and submodules are marked.
+    /// The files of a commit. YAML, JSON and kustomizations under four mebibytes are read; links and submodules are marked.
     pub fn tree(&self, at: CommitId) -> Result<Tree, GitError> {
         self.inner.read(|repo| objects::tree(repo, at))
     }

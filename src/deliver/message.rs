@@ -26,12 +26,17 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
                 let _ = writeln!(text, "    {}", reason(because));
             }
         }
+        if let Proof::Rendered { along, .. } = &overlay.proof {
+            for other in along {
+                let _ = writeln!(text, "  {other} renders the same, and moves along.");
+            }
+        }
         text.push('\n');
     }
     let _ = writeln!(text, "To undo: git revert this commit.");
     let _ = writeln!(text, "\nPrescale-Window: {}/{}", plan.window.from.to_rfc3339(), plan.window.to.to_rfc3339());
     for overlay in &group.proven.overlays {
-        if let Proof::Rendered { before, after, by } = &overlay.proof {
+        if let Proof::Rendered { before, after, by, .. } = &overlay.proof {
             let _ = writeln!(text, "Prescale-Proof: {} {}..{} ({by})", overlay.edit.overlay, &before[..12], &after[..12]);
         }
     }
@@ -212,7 +217,12 @@ mod tests {
             roots: BTreeSet::new(),
             reaches: Vec::new(),
         };
-        let proof = Proof::Rendered { before: "a".repeat(64), after: "b".repeat(64), by: "kubectl v5.8.1".into() };
+        let proof = Proof::Rendered {
+            before: "a".repeat(64),
+            after: "b".repeat(64),
+            by: "kubectl v5.8.1".into(),
+            along: vec![RepoPath::parse("clusters/eu").unwrap()],
+        };
         Group { route: Route::Commit, rhythm, proven: Proven { overlays: vec![ProvenEdit { edit, proof }], held: vec![] } }
     }
 
@@ -235,6 +245,7 @@ mod tests {
             - shop/Deployment/backend replicas: 3 -> 6  [overlays/prod/kustomization.yaml:9, replicas transformer]
                 peak requests of the window at most 231 req/s in 99 of 100 cases (linear); one replica carries 40 req/s
                 a step of at most 3 towards 9
+              clusters/eu renders the same, and moves along.
 
             To undo: git revert this commit.
 

@@ -1,6 +1,7 @@
 //! What an edit of the overlays comes to: sites, new files, and what had to be refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ pub struct OverlayEdit {
     pub files: BTreeMap<RepoPath, NewFile>,
     /// The folders that must be there to render the overlay.
     pub roots: BTreeSet<RepoPath>,
-    /// Other overlays that read a touched file: their renders must not change at all.
+    /// Other overlays that read a touched file: their renders may change by these changes and in nothing else, or not at all.
     pub reaches: Vec<Reached>,
 }
 
@@ -46,8 +47,10 @@ pub struct OverlayEdit {
 pub struct Reached {
     /// The overlay.
     pub overlay: RepoPath,
-    /// The folders that must be there to render it.
-    pub roots: BTreeSet<RepoPath>,
+    /// The folders that must be there to render it; many edits may reach one overlay.
+    pub roots: Arc<BTreeSet<RepoPath>>,
+    /// Whether it renders the same objects, so that they move there too.
+    pub moves: bool,
 }
 
 /// The edits of a set of changes, by overlay, and the changes that were refused.

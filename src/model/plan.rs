@@ -459,7 +459,7 @@ pub struct Site {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "proof", rename_all = "camelCase")]
 pub enum Proof {
-    /// The renders differ in the planned fields and nowhere else.
+    /// The renders differ in the planned fields and nowhere else, and so do those of every other overlay that reads a touched file.
     Rendered {
         /// SHA-256 of the render before.
         before: String,
@@ -467,6 +467,8 @@ pub enum Proof {
         after: String,
         /// Which program rendered.
         by: String,
+        /// The other overlays that render the same objects, and moved by the same fields.
+        along: Vec<RepoPath>,
     },
     /// It could not be rendered.
     NotRendered {

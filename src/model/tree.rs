@@ -121,10 +121,13 @@ pub enum Entry {
         /// Its bytes.
         bytes: Arc<[u8]>,
     },
-    /// A regular file that was not read: not YAML or JSON by its name, or over a mebibyte.
+    /// A regular file that was not read: not YAML or JSON by its name, or over four mebibytes.
     Unread,
-    /// A symbolic link: never followed.
-    Symlink,
+    /// A symbolic link: never followed, but it is known where it leads.
+    Symlink {
+        /// What it says, relative to its own folder.
+        target: Arc<str>,
+    },
     /// A submodule: never entered.
     Submodule,
 }

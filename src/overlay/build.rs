@@ -197,7 +197,7 @@ impl Builder<'_> {
                 }
                 return Ok(Some(path));
             }
-            (Found::Symlink | Found::Submodule, Some(path)) => Refusal { place: entry.place(), ..not_a_file(&path) },
+            (Found::Symlink | Found::Submodule, Some(path)) => Refusal { place: entry.place(), ..not_a_file(self.files, &path) },
             (Found::Unread, Some(path)) => {
                 let detail = format!("`{path}` was not read: it is not YAML by its name, or too large");
                 kustomization.refuse(RefusalCode::Unsupported, entry, detail)

@@ -14,6 +14,7 @@ use super::kustomization::{self, Kustomization};
 use super::node::{Node, Step};
 use super::object::{Object, Setter};
 use super::owners;
+use super::readers::{self, Move, Roots};
 use super::site::{Decision, Known};
 use super::yaml::{self, NewNode, Operation, Target};
 use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
@@ -35,9 +36,10 @@ pub fn edit(changes: &[Change], tree: &Tree, scope: &Scope) -> Edited {
     for change in changes {
         by_overlay.entry(&change.overlay).or_default().push(change);
     }
+    let roots = Roots::default();
     let mut edited = Edited::default();
     for (overlay, changes) in by_overlay {
-        let mut editor = Editor { files: &files, graph: &graph, overrides: &overrides, scope, overlay, held: Vec::new() };
+        let mut editor = Editor { files: &files, graph: &graph, overrides: &overrides, roots: &roots, scope, overlay, held: Vec::new() };
         edited.overlays.extend(editor.edit(changes));
         edited.held.extend(editor.held);
     }
@@ -49,6 +51,7 @@ struct Editor<'a> {
     files: &'a Files<'a>,
     graph: &'a Graph,
     overrides: &'a Overrides,
+    roots: &'a Roots,
     scope: &'a Scope,
     overlay: &'a RepoPath,
     held: Vec<Held>,
@@ -59,6 +62,8 @@ struct Planned<'a> {
     change: &'a Change,
     /// The number of its object in the build.
     serial: usize,
+    /// What the field holds now.
+    from: Option<Value>,
     decision: Decision,
 }
 
@@ -68,7 +73,8 @@ struct Outcome {
     /// Where each change stands now.
     sites: Vec<Site>,
     roots: BTreeSet<RepoPath>,
-    reaches: Vec<RepoPath>,
+    /// Other overlays that read a touched file, and whether they move.
+    reaches: BTreeMap<RepoPath, bool>,
 }
 
 impl<'a> Editor<'a> {
@@ -114,11 +120,8 @@ impl<'a> Editor<'a> {
                 let mut alone = self.attempt(&before, std::slice::from_ref(&one));
                 if alone.is_err() && matches!(one.decision, Decision::Splice { operation: Operation::Insert { .. }, .. }) {
                     // What cannot be added to the overlay's own statement may win in the Component.
-                    let insertion = std::mem::replace(&mut one.decision, Decision::Component);
-                    match self.attempt(&before, std::slice::from_ref(&one)) {
-                        Ok(outcome) => alone = Ok(outcome),
-                        Err(_) => one.decision = insertion,
-                    }
+                    one.decision = Decision::Component;
+                    alone = self.attempt(&before, std::slice::from_ref(&one));
                 }
                 match alone {
                     Ok(_) => good.push(one),
@@ -132,8 +135,9 @@ impl<'a> Editor<'a> {
             Ok(_) if planned.is_empty() => None,
             Ok(Outcome { files, sites, roots, reaches }) => {
                 let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-                let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
-                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches })
+                let reaches =
+                    reaches.into_iter().map(|(overlay, moves)| Reached { roots: self.roots.of(self.files, &overlay), overlay, moves });
+                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches: reaches.collect() })
             }
             Err(refusal) => {
                 for one in planned {
@@ -142,11 +146,6 @@ impl<'a> Editor<'a> {
                 None
             }
         }
-    }
-
-    /// The folders that must be there to render another overlay; one that cannot be read is rendered from itself alone, and says so then.
-    fn roots_of(&self, overlay: &RepoPath) -> BTreeSet<RepoPath> {
-        build(self.files, overlay, &Additions::default()).map_or_else(|_| BTreeSet::from([overlay.clone()]), |build| build.roots)
     }
 
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, HoldReason> {
@@ -159,7 +158,12 @@ impl<'a> Editor<'a> {
         self.overrides.check(self.files, self.overlay, object, &change.field).map_err(HoldReason::Refused)?;
         let known = Known { graph: self.graph, overlay: self.overlay, before };
         let decision = known.decide(object, change).map_err(HoldReason::Refused)?;
-        Ok(Planned { change, serial: object.serial, decision })
+        if let Decision::Splice { file, .. } = &decision {
+            let place = object.setters.get(&change.field).and_then(|setters| setters.last()).and_then(Setter::place);
+            let line = place.filter(|place| place.path == *file).and_then(|place| place.line);
+            self.writable(file, line).map_err(HoldReason::Refused)?;
+        }
+        Ok(Planned { change, serial: object.serial, from: value, decision })
     }
 
     /// Why an object is not there: perhaps because it could not be seen.
@@ -177,34 +181,18 @@ impl<'a> Editor<'a> {
         let new = self.draft(before, planned)?;
         let over: BTreeMap<RepoPath, Arc<[u8]>> = new.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
         let files = self.files.with(over);
-        let mut after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
+        let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
             detail: format!("after the edit, {}", refusal.detail),
             code: RefusalCode::OracleFailed,
             ..refusal
         })?;
         let sites = check(before, &after, planned, self.overlay)?;
-        let mut reached: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
-        reached.remove(self.overlay);
-        for other in &reached {
-            after.roots.extend(self.unmoved(&files, other)?);
-        }
-        Ok(Outcome { files: new, sites, roots: after.roots, reaches: reached.into_iter().collect() })
-    }
-
-    /// Another overlay that reads an edited file must render as before. Gives the folders that it reads.
-    fn unmoved(&self, files: &Files<'_>, other: &RepoPath) -> Result<BTreeSet<RepoPath>, Refusal> {
-        let trees = |build: &Build| build.objects.iter().map(|object| object.tree.clone()).collect::<Vec<_>>();
-        let (before, after) = (build(self.files, other, &Additions::default()), build(files, other, &Additions::default()));
-        match (before, after) {
-            (Ok(before), Ok(after)) if trees(&before) == trees(&after) => Ok(after.roots),
-            // What did not render before is not broken by the edit.
-            (Err(before), Err(after)) if before == after => Ok(BTreeSet::new()),
-            _ => {
-                let detail = format!("`{other}` builds on this overlay and would change with it: set the value there first");
-                let file = kustomization::file_of(files, other).unwrap_or_default();
-                Err(Refusal::at(RefusalCode::Shared, &file, None, detail))
-            }
-        }
+        let moves: Vec<Move<'_>> = planned
+            .iter()
+            .map(|Planned { change, from, .. }| Move { object: &change.object, field: &change.field, from: *from, to: change.to })
+            .collect();
+        let reaches = readers::check((self.files, &files), self.graph, self.overlay, &moves, &new.keys().collect::<Vec<_>>())?;
+        Ok(Outcome { files: new, sites, roots: after.roots, reaches })
     }
 
     /// The new files.
@@ -224,7 +212,7 @@ impl<'a> Editor<'a> {
             self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {
-            self.writable(&path)?;
+            self.writable(&path, None)?;
             let Some(Entry::File { mode, bytes }) = self.files.tree().get(&path) else {
                 return Err(Refusal::at(RefusalCode::NotAFile, &path, None, format!("`{path}` is no file that can be edited")));
             };
@@ -234,11 +222,12 @@ impl<'a> Editor<'a> {
         Ok(files)
     }
 
-    fn writable(&self, path: &RepoPath) -> Result<(), Refusal> {
+    fn writable(&self, path: &RepoPath, line: Option<usize>) -> Result<(), Refusal> {
         if self.scope.allowed.iter().any(|folder| path.is_under(folder)) {
             return Ok(());
         }
-        Err(Refusal::at(RefusalCode::OutsideScope, path, None, format!("`{path}` lies outside the folders that may be edited")))
+        let detail = format!("`{path}` lies outside the folders that may be edited: allow its folder, or set the value by hand");
+        Err(Refusal::at(RefusalCode::OutsideScope, path, line, detail))
     }
 
     /// Writes the Component anew with what it holds and what is to come, and joins it to the overlay.
@@ -269,7 +258,7 @@ impl<'a> Editor<'a> {
         }
         for (name, text) in component::write(&owned) {
             let path = folder.join(&name).unwrap_or_default();
-            self.writable(&path)?;
+            self.writable(&path, None)?;
             if self.files.bytes(&path).is_none_or(|bytes| **bytes != *text.as_bytes()) {
                 files.insert(path, NewFile { mode: FileMode::Plain, bytes: text.into_bytes() });
             }
@@ -293,13 +282,13 @@ impl<'a> Editor<'a> {
                     match entry {
                         Entry::File { bytes, .. } if bytes.starts_with(component::HEADER.as_bytes()) => {}
                         Entry::File { .. } | Entry::Unread => return foreign(path),
-                        Entry::Symlink | Entry::Submodule => return Err(kustomization::not_a_file(path)),
+                        Entry::Symlink { .. } | Entry::Submodule => return Err(kustomization::not_a_file(self.files, path)),
                     }
                 }
                 Ok(())
             }
             Found::File | Found::Unread => foreign(folder),
-            Found::Symlink | Found::Submodule => Err(kustomization::not_a_file(folder)),
+            Found::Symlink | Found::Submodule => Err(kustomization::not_a_file(self.files, folder)),
         }
     }
 

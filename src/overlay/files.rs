@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::Number;
 use serde_yaml::Value;
 
@@ -30,7 +31,8 @@ pub(super) type Documents = Rc<[Rc<Node>]>;
 /// A scalar: its file, document and path.
 type Scalar = (RepoPath, usize, Vec<Step>);
 
-type Parsed = Result<(Stream, Documents), Refusal>;
+/// The spans are missing where only the lenient parser reads the file.
+type Parsed = Result<(Option<Stream>, Documents), Refusal>;
 
 /// What a path holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl<'a> Files<'a> {
         match self.tree.get(path) {
             Some(Entry::File { .. }) => Found::File,
             Some(Entry::Unread) => Found::Unread,
-            Some(Entry::Symlink) => Found::Symlink,
+            Some(Entry::Symlink { .. }) => Found::Symlink,
             Some(Entry::Submodule) => Found::Submodule,
             None if self.tree.is_folder(path) => Found::Folder,
             None => self.behind(path),
@@ -85,7 +87,7 @@ impl<'a> Files<'a> {
         let mut folder = path.parent();
         while folder != RepoPath::root() {
             match self.tree.get(&folder) {
-                Some(Entry::Symlink) => return Found::Symlink,
+                Some(Entry::Symlink { .. }) => return Found::Symlink,
                 Some(Entry::Submodule) => return Found::Submodule,
                 Some(_) => return Found::Nothing,
                 None => folder = folder.parent(),
@@ -127,7 +129,11 @@ impl<'a> Files<'a> {
         let Some(bytes) = self.bytes(path) else {
             return Err(Refusal::at(RefusalCode::DoesNotRender, path, None, format!("`{path}` cannot be read")));
         };
-        let stream = Stream::parse(bytes).map_err(|error| refusal(path, error))?;
+        let stream = match Stream::parse(bytes) {
+            Ok(stream) => stream,
+            // What Kustomize's parser lets pass is read all the same; nothing in it has a place to edit.
+            Err(error) => return lenient(bytes).map(|documents| (None, documents)).ok_or_else(|| refusal(path, error)),
+        };
         let documents = stream
             .documents()
             .iter()
@@ -135,7 +141,7 @@ impl<'a> Files<'a> {
             .map(|(number, root)| convert(root, Source::new(path.clone(), number, None)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| refusal(path, error))?;
-        Ok((stream, documents.into()))
+        Ok((Some(stream), documents.into()))
     }
 
     /// The documents inside a scalar: an inline patch.
@@ -160,21 +166,24 @@ impl<'a> Files<'a> {
 
     fn embedded_anew(&self, origin: &Origin) -> Result<Documents, Refusal> {
         let parsed = self.parse(origin.file());
-        let Ok((stream, _)) = &*parsed else { return self.documents(origin.file()) };
+        let stream = match &*parsed {
+            Ok((stream, _)) => stream.as_ref().map_or(&[][..], Stream::documents),
+            Err(refusal) => return Err(refusal.clone()),
+        };
         let lost = || Refusal {
             code: RefusalCode::EmbeddedPatch,
             place: Some(origin.place()),
             detail: "the patch is written in a way that cannot be followed".to_owned(),
         };
         let steps = origin.steps();
-        let scalar = steps.iter().try_fold(stream.documents().get(origin.source.document).ok_or_else(lost)?, |node, step| {
+        let scalar = steps.iter().try_fold(stream.get(origin.source.document).ok_or_else(lost)?, |node, step| {
             match step {
                 Step::Key(key) => node.get(key),
                 Step::Index(index) => node.items().get(*index),
             }
             .ok_or_else(lost)
         })?;
-        let inner = scalar.embedded().map_err(|error| refusal(origin.file(), error))?;
+        let inner = scalar.resolved().embedded().map_err(|error| refusal(origin.file(), error))?;
         inner
             .documents()
             .iter()
@@ -184,6 +193,26 @@ impl<'a> Files<'a> {
             .map(Into::into)
             .map_err(|error| refusal(origin.file(), error))
     }
+}
+
+/// The documents of a text that breaks a rule of YAML which libyaml, and so Kustomize, does not check.
+fn lenient(bytes: &[u8]) -> Option<Documents> {
+    let read = |document| Value::deserialize(document).ok().and_then(|value| unplaced(&value));
+    serde_yaml::Deserializer::from_slice(bytes).map(read).collect()
+}
+
+fn unplaced(value: &Value) -> Option<Rc<Node>> {
+    Some(Node::new(match value {
+        Value::Null => Data::Null,
+        Value::Bool(flag) => Data::Bool(*flag),
+        Value::Number(number) => number_of(number).map_or_else(|| Data::Text(number.to_string()), Data::Number),
+        Value::String(text) => Data::Text(text.clone()),
+        Value::Sequence(items) => Data::List(items.iter().map(unplaced).collect::<Option<_>>()?),
+        Value::Mapping(entries) => {
+            Data::Map(entries.iter().map(|(key, value)| Some((key.as_str()?.into(), unplaced(value)?))).collect::<Option<_>>()?)
+        }
+        Value::Tagged(_) => return None,
+    }))
 }
 
 /// A YAML error as a refusal.
@@ -204,7 +233,7 @@ fn convert(root: &yaml::Node, mut source: Source) -> Result<Rc<Node>, YamlError>
 fn number(node: &yaml::Node, source: &mut Source, parent: u32, step: Step) {
     let me = source.note(parent, step, node.line());
     for (key, value) in node.entries() {
-        number(value, source, me, Step::key(key.as_str().unwrap_or_default()));
+        number(value, source, me, Step::key(key.resolved().as_str().unwrap_or_default()));
     }
     for (index, item) in node.items().iter().enumerate() {
         number(item, source, me, Step::Index(index));
@@ -260,7 +289,7 @@ fn mapping(node: &yaml::Node, values: Vec<(&yaml::Node, Rc<Node>)>) -> Result<Da
     let (mut map, mut merged) = (Vec::with_capacity(values.len()), Vec::new());
     for (key, value) in values {
         // `replicas: {{ count }}` reads as a mapping whose key is a mapping.
-        let Some(text) = key.as_str() else {
+        let Some(text) = key.resolved().as_str() else {
             let detail = "a mapping stands where a key should: a `{{ }}` template, or a file that Kubernetes cannot read".to_owned();
             return Err(YamlError { code: RefusalCode::Templated, line: key.line(), detail });
         };

@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::{Files, Found};
 use super::kustomization::{self, Kustomization};
-use crate::model::RepoPath;
+use crate::model::{Entry, Refusal, RefusalCode, RepoPath};
 
 /// The reading edges of a whole commit.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     components: BTreeSet<RepoPath>,
+    /// Folders whose kustomizations only list others: what they render is what those render.
+    lists: BTreeSet<RepoPath>,
     /// File or folder -> the folders whose kustomizations name it.
     readers: BTreeMap<RepoPath, BTreeSet<RepoPath>>,
+    /// File or folder -> a link that leads a kustomization there.
+    linked: BTreeMap<RepoPath, RepoPath>,
 }
 
 impl Graph {
@@ -26,7 +30,25 @@ impl Graph {
         for folder in folders {
             graph.add(files, &folder);
         }
+        graph.follow_links(files);
         graph
+    }
+
+    /// Notes where the links lead that a kustomization names, or something behind them. One that is a link itself is not read, so that
+    /// every link beside it counts.
+    fn follow_links(&mut self, files: &Files<'_>) {
+        for (link, entry) in files.tree().iter() {
+            let Entry::Symlink { target } = entry else { continue };
+            let Some(real) = link.parent().join(target) else { continue };
+            let beside = |name: &str| link.parent().join(name).is_some_and(|file| files.find(&file) == Found::Symlink);
+            if kustomization::NAMES.into_iter().any(beside) {
+                self.linked.insert(real.clone(), link.clone());
+            }
+            let behind =
+                self.readers.range(link.clone()..).map(|(path, _)| path).take_while(|path| path.as_str().starts_with(link.as_str()));
+            let behind = behind.filter(|path| path.is_under(link)).filter_map(|path| real.join(&path.relative_to(link)));
+            self.linked.extend(behind.map(|real| (real, link.clone())).collect::<Vec<_>>());
+        }
     }
 
     fn add(&mut self, files: &Files<'_>, folder: &RepoPath) {
@@ -38,6 +60,9 @@ impl Graph {
         let Ok(kustomization) = Kustomization::load(files, folder) else { return };
         if kustomization.is_component() {
             self.components.insert(folder.clone());
+        }
+        if kustomization.only_lists() {
+            self.lists.insert(folder.clone());
         }
         let mut named: Vec<String> = Vec::new();
         for key in [
@@ -81,6 +106,37 @@ impl Graph {
         }
         found.retain(|folder| !self.components.contains(folder));
         found
+    }
+
+    /// Refuses a file or folder that a kustomization reads through a link: what would change there cannot be seen.
+    pub(super) fn not_linked(&self, path: &RepoPath) -> Result<(), Refusal> {
+        let mut above = path.clone();
+        while above != RepoPath::root() {
+            if let Some(link) = self.linked.get(&above) {
+                let detail = format!(
+                    "`{link}` is a symbolic link to `{above}`, so that another overlay may change with it; links are not followed: name the \
+                     file or folder itself there"
+                );
+                return Err(Refusal::at(RefusalCode::NotAFile, link, None, detail));
+            }
+            above = above.parent();
+        }
+        Ok(())
+    }
+
+    /// Whether an overlay makes something of its own of what it builds on.
+    pub(super) fn is_variant(&self, overlay: &RepoPath) -> bool {
+        !self.lists.contains(overlay)
+    }
+
+    /// Whether the kustomization of a folder names a file or folder.
+    pub(super) fn names(&self, folder: &RepoPath, path: &RepoPath) -> bool {
+        self.readers.get(path).is_some_and(|readers| readers.contains(folder))
+    }
+
+    /// Whether one of two overlays builds on the other.
+    pub(super) fn stacked(&self, one: &RepoPath, other: &RepoPath) -> bool {
+        self.reached(one).contains(other) || self.reached(other).contains(one)
     }
 
     /// Whether only `overlay`, and what builds on it, reads this file.

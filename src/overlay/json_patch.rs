@@ -21,9 +21,9 @@ pub(super) fn is_patch(node: &Node) -> bool {
     matches!(&node.data, Data::List(items) if items.iter().all(|item| item.get("op").is_some()))
 }
 
-/// The parts of a JSON pointer.
+/// The parts of a JSON pointer. What stands before the first `/` is passed over, as Kustomize does.
 pub(super) fn parts(pointer: &str) -> Option<Vec<String>> {
-    let rest = pointer.strip_prefix('/')?;
+    let (_, rest) = pointer.split_once('/')?;
     Some(rest.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
 }
 

@@ -65,12 +65,12 @@ impl Kustomization {
             NAMES.iter().filter_map(|name| folder.join(name)).filter(|path| !matches!(files.find(path), Found::Nothing | Found::Folder));
         let Some(file) = found.next() else {
             return Err(match files.find(folder) {
-                Found::Symlink | Found::Submodule => not_a_file(folder),
+                Found::Symlink | Found::Submodule => not_a_file(files, folder),
                 _ => Refusal::at(RefusalCode::NoKustomization, folder, None, format!("`{folder}` holds no kustomization.yaml")),
             });
         };
         if matches!(files.find(&file), Found::Symlink | Found::Submodule) {
-            return Err(not_a_file(&file));
+            return Err(not_a_file(files, &file));
         }
         if let Some(second) = found.next() {
             let detail = format!("`{folder}` holds two kustomizations, and Kustomize takes neither: remove one");
@@ -95,6 +95,13 @@ impl Kustomization {
 
     pub(super) fn is_component(&self) -> bool {
         self.text("kind") == "Component"
+    }
+
+    /// Whether it adds files and folders together and changes nothing in them.
+    pub(super) fn only_lists(&self) -> bool {
+        let lists =
+            ["apiVersion", "kind", "metadata", "resources", "bases", "crds", "openapi", "sortOptions", "validators", "buildMetadata"];
+        self.top.entries().iter().all(|(key, value)| value.is_null() || lists.iter().any(|known| known.eq_ignore_ascii_case(key)))
     }
 
     /// Keys are matched as Go's JSON does: without regard to case.
@@ -128,7 +135,11 @@ impl Kustomization {
 }
 
 /// A link or a submodule where a file or a folder was expected.
-pub(super) fn not_a_file(path: &RepoPath) -> Refusal {
-    let detail = format!("`{path}` is a symbolic link or a submodule, which Prescale does not follow");
+pub(super) fn not_a_file(files: &Files<'_>, path: &RepoPath) -> Refusal {
+    let detail = if files.find(path) == Found::Submodule {
+        format!("`{path}` is in a submodule: what it holds is in another repository, which Prescale does not enter")
+    } else {
+        format!("`{path}` is a symbolic link, or behind one, which Prescale does not follow: name the file or folder itself")
+    };
     Refusal::at(RefusalCode::NotAFile, path, None, detail)
 }

@@ -22,6 +22,7 @@ impl Lists {
                 | ("v1", _)
                 | ("batch/v1", "Job" | "CronJob")
                 | ("batch/v1beta1", "CronJob")
+                | ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration")
         );
         if known { Self::Keyed } else { Self::Replaced }
     }
@@ -31,7 +32,9 @@ impl Lists {
             return None;
         }
         Some(match field {
-            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets" | "secrets" => &["name"],
+            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets" | "secrets" | "webhooks" => {
+                &["name"]
+            }
             "volumeMounts" => &["mountPath"],
             "volumeDevices" => &["devicePath"],
             "ports" => &["containerPort", "port", "protocol"],

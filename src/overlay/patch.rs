@@ -198,10 +198,15 @@ fn apply_json(
         if !annotated {
             tree.put(&["metadata", "annotations"], Some(Node::new(Data::Map(Vec::new()))));
         }
-        let mut tree = json_patch::apply(&tree, patch).map_err(|(operation, why)| {
-            let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
-            Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail }
-        })?;
+        let mut tree = match json_patch::apply(&tree, patch) {
+            Ok(tree) => tree,
+            // What a generator reads from files is not seen.
+            Err(_) if object.shape.is_none() && object.tree.origin.is_none() => continue,
+            Err((operation, why)) => {
+                let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
+                return Err(Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail });
+            }
+        };
         if !annotated && tree.at(&["metadata", "annotations"]).is_some_and(|node| node.entries().is_empty()) {
             tree.put(&["metadata", "annotations"], None);
         }

@@ -1,13 +1,19 @@
 //! The survey and the editor against the real Kustomize: on our own manifests, or on a folder of other repositories.
 //!
 //! `PRESCALE_CORPUS=<folder of checked-out repositories> cargo test --test it overlay_corpus -- --nocapture`
+//!
+//! Every field of every workload of every overlay is planned, each overlay with values of its own, and all edits of a repository are
+//! made at once: an overlay that moves in a way that neither its own plan nor one that is said to reach it has in it, is a wrong edit.
 
-use std::collections::BTreeMap;
+mod owner;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prescale::model::{Change, Field, HoldReason, ObjectRef, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value};
-use prescale::overlay::{self, Scope};
+use prescale::model::{Change, Field, HoldReason, ObjectRef, Refusal, RefusalCode, Rendered, RepoPath, Resource, Route, Scaler, Value};
+use prescale::overlay::{self, Edited, Scope};
 use serde_json::Value as Json;
 
 use crate::support::{kustomize, repository};
@@ -16,12 +22,22 @@ use crate::support::{kustomize, repository};
 struct Tally {
     overlays: usize,
     rendered: usize,
-    surveyed: usize,
     workloads: usize,
     edits: usize,
     edited: usize,
-    refused: BTreeMap<String, usize>,
+    /// Sites that a user would not have edited either, by code.
+    rightly: BTreeMap<RefusalCode, usize>,
+    /// Sites that a user would call legal, by code.
+    missed: BTreeMap<RefusalCode, usize>,
+    owners: owner::Tally,
     wrong: Vec<String>,
+}
+
+/// An overlay that the survey and Kustomize both read.
+struct Case {
+    overlay: RepoPath,
+    before: kustomize::Render,
+    survey: Rendered,
 }
 
 #[test]
@@ -32,51 +48,116 @@ fn every_overlay_is_read_and_edited_as_kustomize_renders_it() {
     let mut repositories: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     repositories.sort();
     for root in repositories {
-        let tree = repository::read(&root);
-        for overlay in overlay::overlays(&tree, &[RepoPath::root()]) {
-            tally.overlays += 1;
-            one(&root, &tree, &overlay, &mut tally);
-        }
+        one(&root, &mut tally);
     }
     for wrong in &tally.wrong {
-        eprintln!("{wrong}");
+        eprintln!("wrong: {wrong}");
     }
+    let missed: usize = tally.missed.values().sum();
+    let legal = tally.edited + missed;
     eprintln!(
-        "{} overlays, {} render, {} surveyed, {} workloads; {} edits, {} made and proven, refused {:?}; {} wrong",
+        "{} overlays, {} render and are surveyed, {} workloads\n{} edits, {} of them rightly refused {:?}\n{legal} legal sites, {} edited and \
+         proven ({:.2} %), missed {:?}\nowners: {}\n{} wrong",
         tally.overlays,
         tally.rendered,
-        tally.surveyed,
         tally.workloads,
         tally.edits,
+        tally.rightly.values().sum::<usize>(),
+        tally.rightly,
         tally.edited,
-        tally.refused,
+        percent(tally.edited, legal),
+        tally.missed,
+        tally.owners,
         tally.wrong.len()
     );
-    assert!(tally.wrong.is_empty() && tally.edited > 0);
+    assert!(tally.wrong.is_empty() && percent(tally.edited, legal) >= 97.0 && tally.owners.right_share() >= 95.0);
 }
 
-fn one(root: &Path, tree: &Tree, overlay: &RepoPath, tally: &mut Tally) {
-    let name = format!("{}/{overlay}", root.file_name().unwrap().to_string_lossy());
-    let before = kustomize::render(&root.join(overlay.as_str()));
-    let survey = overlay::survey(tree, overlay);
-    let (before, survey) = match (before, survey) {
-        (Ok(before), Ok(survey)) => (before, survey),
-        // Links are not followed, whatever Kustomize does.
-        (Ok(_), Err(refusal)) if refusal.code == RefusalCode::NotAFile => return,
-        (Ok(_), Err(refusal)) => return tally.wrong.push(format!("{name}: renders, but the survey refuses: {refusal}")),
-        (Err(error), Ok(survey)) => {
-            if survey.unread.is_empty() {
-                tally.wrong.push(format!("{name}: surveyed, but does not render: {error}"));
+#[allow(clippy::cast_precision_loss)]
+fn percent(part: usize, whole: usize) -> f64 {
+    100.0 * part as f64 / whole as f64
+}
+
+fn one(root: &Path, tally: &mut Tally) {
+    let name = root.file_name().unwrap().to_string_lossy().into_owned();
+    let tree = repository::read(root);
+    let overlays = overlay::overlays(&tree, &[RepoPath::root()]);
+    tally.overlays += overlays.len();
+    let read =
+        in_parallel(&overlays, || (), |(), overlay| (kustomize::render(&root.join(overlay.as_str())), overlay::survey(&tree, overlay)));
+    let mut cases = Vec::new();
+    for (overlay, (before, survey)) in overlays.into_iter().zip(read) {
+        match (before, survey) {
+            (Ok(before), Ok(survey)) => cases.push(Case { overlay, before, survey }),
+            // Links are not followed, whatever Kustomize does.
+            (Ok(_), Err(refusal)) if refusal.code == RefusalCode::NotAFile => {}
+            (Ok(_), Err(refusal)) => tally.wrong.push(format!("{name}/{overlay}: renders, but the survey refuses: {refusal}")),
+            (Err(error), Ok(survey)) if survey.unread.is_empty() => {
+                tally.wrong.push(format!("{name}/{overlay}: surveyed, but does not render: {error}"));
             }
-            return;
+            (Err(_), _) => {}
         }
-        (Err(_), Err(_)) => return,
-    };
-    tally.rendered += 1;
-    tally.surveyed += 1;
+    }
+    tally.rendered += cases.len();
+    for case in &cases {
+        tally.workloads += case.survey.workloads.len();
+        tally.wrong.extend(misread(case).into_iter().map(|wrong| format!("{name}/{}: {wrong}", case.overlay)));
+    }
+    let changes: Vec<Change> = cases.iter().enumerate().flat_map(|(number, case)| changes(case, number)).collect();
+    tally.edits += changes.len();
+    let edited = overlay::edit(&changes, &tree, &Scope { allowed: vec![RepoPath::root()] });
+    for held in &edited.held {
+        let HoldReason::Refused(refusal) = &held.why else {
+            tally.wrong.push(format!("{name}/{}: {:?} for a value that is new", held.overlay, held.why));
+            continue;
+        };
+        let (verdict, by_code) = if is_right(refusal) { ("right", &mut tally.rightly) } else { ("MISSED", &mut tally.missed) };
+        *by_code.entry(refusal.code).or_default() += 1;
+        eprintln!("{verdict}: {name}/{}: {} {}: {refusal}", held.overlay, held.workload, held.field.as_ref().unwrap());
+    }
+    tally.wrong.extend(misplaced(root, &cases, &edited, &mut tally.edited).into_iter().map(|wrong| format!("{name}/{wrong}")));
+    owner::check(root, &tree, &cases, &mut tally.owners);
+}
+
+/// Whether a user would have refused too: what the value means is not the overlay's to say, or cannot be seen from here.
+fn is_right(refusal: &Refusal) -> bool {
+    !matches!(
+        refusal.code,
+        RefusalCode::Anchored
+            | RefusalCode::EmbeddedPatch
+            | RefusalCode::WouldNotWin
+            | RefusalCode::Unsupported
+            | RefusalCode::OracleFailed
+            | RefusalCode::InvalidYaml
+            | RefusalCode::DoesNotRender
+            | RefusalCode::NoTarget
+    )
+}
+
+/// Carries out a piece of work for each item, on every core; each core makes what it works with.
+fn in_parallel<T: Sync, M, R: Send>(items: &[T], make: impl Fn() -> M + Sync, work: impl Fn(&M, &T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let run = || {
+            let (with, mut mine) = (make(), Vec::new());
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(index) else { return mine };
+                mine.push((index, work(&with, item)));
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Where the survey says other than the render.
+fn misread(Case { before, survey, .. }: &Case) -> Vec<String> {
     let mut ours: BTreeMap<ObjectRef, Json> = BTreeMap::new();
     for workload in &survey.workloads {
-        tally.workloads += 1;
         let group = before.keys().find(|object| object.kind == workload.id.kind.as_str() && object.name == workload.id.name);
         let object = ObjectRef {
             group: group.map_or_else(String::new, |object| object.group.clone()),
@@ -96,11 +177,9 @@ fn one(root: &Path, tree: &Tree, overlay: &RepoPath, tally: &mut Tally) {
             Scaler::None | Scaler::Several(_) => {}
         }
     }
-    let theirs = expected(&before);
-    let mut objects: Vec<_> = ours.keys().chain(theirs.keys()).collect();
-    objects.sort();
-    objects.dedup();
-    for object in objects {
+    let theirs = expected(before);
+    let mut wrong = Vec::new();
+    for object in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
         let scaler = object.kind == "HorizontalPodAutoscaler" || object.kind == "ScaledObject";
         match (ours.get(object), theirs.get(object)) {
             (None, _) if scaler => {}
@@ -108,12 +187,12 @@ fn one(root: &Path, tree: &Tree, overlay: &RepoPath, tally: &mut Tally) {
             (ours, theirs) => {
                 let unread = if survey.unread.is_empty() { String::new() } else { format!(" (unread: {})", survey.unread[0]) };
                 if ours.is_some() || survey.unread.is_empty() {
-                    tally.wrong.push(format!("{name}: {object}: surveyed {ours:?}, rendered {theirs:?}{unread}"));
+                    wrong.push(format!("{object}: surveyed {ours:?}, rendered {theirs:?}{unread}"));
                 }
             }
         }
     }
-    edits(root, tree, overlay, &name, &before, &survey, tally);
+    wrong
 }
 
 /// What the real render says, in the survey's words.
@@ -151,16 +230,8 @@ fn expected(render: &kustomize::Render) -> BTreeMap<ObjectRef, Json> {
     found
 }
 
-/// Edits every field of every workload, one at a time, and proves each by rendering.
-fn edits(
-    root: &Path,
-    tree: &Tree,
-    overlay: &RepoPath,
-    name: &str,
-    before: &kustomize::Render,
-    survey: &prescale::model::Rendered,
-    tally: &mut Tally,
-) {
+/// A change of every field of every workload, to values that no other overlay is given.
+fn changes(Case { overlay, before, survey }: &Case, number: usize) -> Vec<Change> {
     let mut changes = Vec::new();
     for workload in &survey.workloads {
         let id = &workload.id;
@@ -174,62 +245,84 @@ fn edits(
                 workload: id.clone(),
                 object: object.clone(),
                 overlay: overlay.clone(),
+                from: workload.value(&field),
                 field,
-                from: None,
                 to,
                 reasons: Vec::new(),
                 route: Route::Commit,
             });
         };
-        add(object, Field::Replicas, Value::Count(7));
+        let count = |base: usize| Value::Count(u32::try_from(base + number).unwrap());
+        add(object, Field::Replicas, count(107));
         for container in &workload.containers {
             let of = |resource| Field::Request { container: container.name.clone(), resource };
-            add(object, of(Resource::Cpu), Value::Cpu("1234m".parse().unwrap()));
-            add(object, of(Resource::Memory), Value::Memory("321Mi".parse().unwrap()));
+            add(object, of(Resource::Cpu), Value::Cpu(format!("{}m", 10_001 + number).parse().unwrap()));
+            add(object, of(Resource::Memory), Value::Memory(format!("{}Mi", 10_241 + number).parse().unwrap()));
         }
         match &workload.scaler {
             Scaler::Hpa(hpa) => {
-                add(&hpa.object, Field::MinReplicas, Value::Count(7));
-                add(&hpa.object, Field::MaxReplicas, Value::Count(77));
+                add(&hpa.object, Field::MinReplicas, count(107));
+                add(&hpa.object, Field::MaxReplicas, count(5107));
             }
             Scaler::Keda(scaled) => {
-                add(&scaled.object, Field::MinReplicaCount, Value::Count(7));
-                add(&scaled.object, Field::MaxReplicaCount, Value::Count(77));
+                add(&scaled.object, Field::MinReplicaCount, count(107));
+                add(&scaled.object, Field::MaxReplicaCount, count(5107));
             }
             Scaler::None | Scaler::Several(_) => {}
         }
     }
-    let scope = Scope { allowed: vec![RepoPath::root()] };
-    let all = overlay::edit(&changes, tree, &scope);
-    tally.edits += changes.len();
-    for held in &all.held {
-        let HoldReason::Refused(refusal) = &held.why else { continue };
-        *tally.refused.entry(refusal.code.to_string()).or_default() += 1;
-        eprintln!("refused: {name}: {} {}: {refusal}", held.workload, held.field.as_ref().unwrap());
-    }
-    let Some(edit) = all.overlays.first() else { return };
-    let kept: Vec<_> = edit.files.keys().map(|path| (path.clone(), fs::read(root.join(path.as_str())).ok())).collect();
-    repository::write(root, &edit.files);
-    let after = kustomize::render(&root.join(overlay.as_str()));
-    for (path, bytes) in kept {
-        match bytes {
-            Some(bytes) => fs::write(root.join(path.as_str()), bytes).unwrap(),
-            None => fs::remove_file(root.join(path.as_str())).unwrap(),
-        }
-    }
-    match after {
-        Err(error) => tally.wrong.push(format!("{name}: does not render after {} edits: {error}", edit.changes.len())),
-        Ok(after) => {
-            let differences = kustomize::differences(before, &after);
-            let mut found: Vec<_> = differences.iter().map(|d| (d.object.clone(), d.new.clone().unwrap_or_default())).collect();
-            let mut wanted: Vec<_> = edit.changes.iter().map(|sited| (sited.change.object.clone(), sited.change.to.to_string())).collect();
-            found.sort();
-            wanted.sort();
-            if found == wanted {
-                tally.edited += edit.changes.len();
-            } else {
-                tally.wrong.push(format!("{name}: other differences than the {} edits: {differences:#?}", edit.changes.len()));
+    changes
+}
+
+/// A planned leaf of a render: the object and the new value, which no other field of the object is given in that overlay.
+type Leaf = (ObjectRef, String);
+
+/// Makes all edits and renders every overlay again. What moved besides the plan, or did not move by it, is wrong.
+fn misplaced(root: &Path, cases: &[Case], edited: &Edited, made: &mut usize) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut files = BTreeMap::new();
+    for edit in &edited.overlays {
+        for (path, file) in &edit.files {
+            if files.insert(path, file).is_some() {
+                wrong.push(format!("{}: {path} is written for another overlay too", edit.overlay));
             }
         }
     }
+    let work = tempfile::tempdir().unwrap();
+    repository::copy(root, work.path());
+    repository::write(work.path(), files);
+    let leaves = |edit: &overlay::OverlayEdit| -> Vec<Leaf> {
+        edit.changes.iter().map(|sited| (sited.change.object.clone(), sited.change.to.to_string())).collect()
+    };
+    let verdicts = in_parallel(
+        cases,
+        || (),
+        |(), case| {
+            let mut wrong = Vec::new();
+            let after = match kustomize::render(&work.path().join(case.overlay.as_str())) {
+                Ok(after) => after,
+                Err(error) => return vec![format!("{}: does not render after the edits: {error}", case.overlay)],
+            };
+            let mut own: Vec<Leaf> = edited.overlays.iter().find(|edit| edit.overlay == case.overlay).map_or_else(Vec::new, leaves);
+            let reaching = edited.overlays.iter().filter(|edit| edit.reaches.iter().any(|reached| reached.overlay == case.overlay));
+            let others: Vec<Leaf> = reaching.flat_map(leaves).collect();
+            for difference in kustomize::differences(&case.before, &after) {
+                let leaf = (difference.object.clone(), difference.new.clone().unwrap_or_default());
+                match own.iter().position(|planned| *planned == leaf) {
+                    Some(index) => drop(own.swap_remove(index)),
+                    None if others.contains(&leaf) => {}
+                    None => wrong.push(format!("{}: moved without a plan: {difference:?}", case.overlay)),
+                }
+            }
+            wrong.extend(own.iter().map(|planned| format!("{}: planned, but did not move: {planned:?}", case.overlay)));
+            wrong
+        },
+    );
+    for (case, verdict) in cases.iter().zip(verdicts) {
+        if verdict.is_empty() {
+            *made += edited.overlays.iter().find(|edit| edit.overlay == case.overlay).map_or(0, |edit| edit.changes.len());
+        }
+        wrong.extend(verdict);
+    }
+    wrong
 }

@@ -232,6 +232,15 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
             .iter()
             .map(|sited| (sited.change.object.clone(), sited.change.to.to_string()))
             .collect();
+        // An overlay that only renders the same objects moves along with the one that is edited.
+        let along: Vec<(ObjectRef, String)> = edited
+            .overlays
+            .iter()
+            .filter(|other| other.reaches.iter().any(|reached| reached.overlay == folder && reached.moves))
+            .flat_map(|other| &other.changes)
+            .map(|sited| (sited.change.object.clone(), sited.change.to.to_string()))
+            .collect();
+        wanted.extend(along.into_iter().filter(|_| ours.is_none()));
         wanted.sort();
         let mut sorted = found.clone();
         sorted.sort();

@@ -12,7 +12,7 @@ use super::{CommitId, GitError, Identity};
 use crate::model::{Entry, FileMode, RepoPath, Tree};
 
 /// A larger file is not read.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// What an edit does to a file: the bytes it holds from now on, or `None` to remove it.
 pub type Edits = BTreeMap<RepoPath, (FileMode, Option<Vec<u8>>)>;
@@ -35,13 +35,13 @@ impl From<GitError> for Fault {
     }
 }
 
-/// The files of a commit: YAML, JSON and kustomizations under a mebibyte are read.
+/// The files of a commit: YAML, JSON and kustomizations under four mebibytes are read.
 pub(super) fn tree(repo: &Repository, at: CommitId) -> Result<Tree, Fault> {
     let odb = repo.odb()?;
     let mut tree = Tree::default();
     each_entry(repo, at, |path, mode, id| {
         let entry = match mode {
-            GitMode::Link => Entry::Symlink,
+            GitMode::Link => Entry::Symlink { target: String::from_utf8_lossy(odb.read(id)?.data()).into() },
             GitMode::Commit => Entry::Submodule,
             mode if is_read(&path) && odb.read_header(id)?.0 < MOST_BYTES => {
                 let mode = if mode == GitMode::BlobExecutable { FileMode::Executable } else { FileMode::Plain };

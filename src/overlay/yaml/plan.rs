@@ -167,14 +167,14 @@ impl<'n> Planner<'n> {
         self.reworks.get_mut(&(document, path)).ok_or_else(|| YamlError::new(NoTarget, 1, "no such node"))
     }
 
-    /// Walks down a path. What lies under an anchor, an alias or a tag is refused.
+    /// Walks down a path. What lies under an anchor that is used, an alias or a tag is refused.
     fn find(&self, document: usize, path: &[Step]) -> Result<Trail<'n>, YamlError> {
         let documents = self.stream.documents();
         let root = documents
             .get(document)
             .ok_or_else(|| YamlError::new(NoTarget, 1, format!("there is no document {document}, of {}", documents.len())))?;
         let mut trail = vec![root];
-        check_node(root)?;
+        check_node(root, root)?;
         for step in path {
             let above = trail[trail.len() - 1];
             let node = match step {
@@ -185,7 +185,7 @@ impl<'n> Planner<'n> {
                 Step::Key(key) => YamlError::new(NoTarget, above.line(), format!("there is no key `{key}` here")),
                 Step::Index(index) => YamlError::new(NoTarget, above.line(), format!("there is no item {index} here")),
             })?;
-            check_node(node)?;
+            check_node(root, node)?;
             trail.push(node);
         }
         Ok(trail)
@@ -221,16 +221,27 @@ fn child<'n>(above: &'n Node, key: &str) -> Result<Option<&'n Node>, YamlError> 
     }
 }
 
-fn check_node(node: &Node) -> Result<(), YamlError> {
+fn check_node(root: &Node, node: &Node) -> Result<(), YamlError> {
     if matches!(node.content, Content::Alias(_)) {
         return Err(YamlError::new(Anchored, node.line(), "an alias: the value lives elsewhere"));
     }
-    if let Some(name) = node.anchor() {
+    if let Some(name) = node.anchor().filter(|_| is_aliased(root, node)) {
         return Err(YamlError::new(Anchored, node.line(), format!("anchored as `&{name}`: an edit would change its aliases too")));
     }
     match node.tag() {
         Some(tag) => Err(YamlError::new(Unsupported, node.line(), format!("tagged `{tag}`"))),
         None => Ok(()),
+    }
+}
+
+/// Whether an alias in a document stands for this node.
+fn is_aliased(document: &Node, node: &Node) -> bool {
+    let inside = |(key, value): &(Node, Node)| is_aliased(key, node) || is_aliased(value, node);
+    match &document.content {
+        Content::Alias(other) => other.span == node.span,
+        Content::Mapping(entries) => entries.iter().any(inside),
+        Content::Sequence(items) => items.iter().any(|item| is_aliased(item, node)),
+        Content::Scalar(_) => false,
     }
 }
 

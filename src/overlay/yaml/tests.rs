@@ -321,9 +321,28 @@ fn edits_patches_inside_scalars() {
     }
     refuses("p: >-\n  a: 1\n  b: 1\n", &[set("p//a", 9)], RefusalCode::EmbeddedPatch, 1);
     refuses("p: \"a: 1\n\n  b: 1\"\n", &[set("p//a", 9)], RefusalCode::EmbeddedPatch, 1);
-    refuses("x: 1\np: |\n  a: &x 1\n", &[set("p//a", 9)], RefusalCode::Anchored, 3);
+    refuses("x: 1\np: |\n  a: &x 1\n  b: *x\n", &[set("p//a", 9)], RefusalCode::Anchored, 3);
     refuses("p: |\n  a: 1\n  a: 2\n", &[set("p//a", 9)], RefusalCode::DuplicateKey, 3);
     refuses("p: {a: 1}\n", &[set("p//a", 9)], RefusalCode::EmbeddedPatch, 1);
+}
+
+#[test]
+fn keeps_an_anchor_that_nothing_refers_to() {
+    let cases: &[(&str, Operation, &str)] = &[
+        ("a: &x 1 # c\nb: 2\n", set("a", 9), "a: &x 9 # c\nb: 2\n"),
+        ("a: &x 1\nb: &x 2\nc: *x\n", set("a", 9), "a: &x 9\nb: &x 2\nc: *x\n"),
+        ("a: &x 1\n---\na: &x 1\nb: *x\n", set("a", 9), "a: &x 9\n---\na: &x 1\nb: *x\n"),
+        ("b: &x\n  c: 1\n", set("b.c", 9), "b: &x\n  c: 9\n"),
+        ("b: &x\n  c: 1\n", insert("b", "d", 9), "b: &x\n  c: 1\n  d: 9\n"),
+        ("b: &x {c: 1}\n", insert("b", "d", 9), "b: &x {c: 1, d: 9}\n"),
+        ("p: &x |\n  a: 1\nq: 2\n", set("p//a", 9), "p: &x |\n  a: 9\nq: 2\n"),
+        ("- &x a: 1\n- b\n", set("[0].a", 9), "- &x a: 9\n- b\n"),
+    ];
+    for (old, operation, new) in cases {
+        becomes(old, std::slice::from_ref(operation), new);
+    }
+    refuses("a: &x 1\nb: &x 2\nc: *x\n", &[set("b", 9)], RefusalCode::Anchored, 2);
+    refuses("b: &x\n  c: 1\n*x : 2\n", &[set("b.c", 9)], RefusalCode::Anchored, 2);
 }
 
 #[test]

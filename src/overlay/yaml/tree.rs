@@ -157,6 +157,14 @@ impl Node {
         }
     }
 
+    /// The node itself, or what an alias stands for.
+    pub fn resolved(&self) -> &Node {
+        match &self.content {
+            Content::Alias(other) => other.resolved(),
+            _ => self,
+        }
+    }
+
     /// Whether it is a mapping.
     pub fn is_mapping(&self) -> bool {
         matches!(self.content, Content::Mapping(_))

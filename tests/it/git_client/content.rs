@@ -16,7 +16,9 @@ fn a_tree_is_read_as_it_is_and_links_are_not_followed() {
         for unread in ["README.md", "base/big.yaml", "base/blob.bin"] {
             assert_eq!(entry(unread), Entry::Unread, "{unread}");
         }
-        assert_eq!((entry("base/link.yaml"), entry("base/up")), (Entry::Symlink, Entry::Symlink));
+        for (link, target) in [("base/link.yaml", "/etc/passwd"), ("base/up", "../..")] {
+            assert_eq!(entry(link), Entry::Symlink { target: target.into() });
+        }
         assert_eq!(entry("vendored"), Entry::Submodule);
         let listed = git(&upstream.bare(), &["ls-tree", "-r", "-z", "--name-only", "main"]);
         let mut listed: Vec<&str> = listed.split_terminator('\0').collect();

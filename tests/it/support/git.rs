@@ -138,6 +138,6 @@ fn add_oddities(work: &Path) {
     symlink("../..", work.join("base/up")).unwrap();
     std::fs::create_dir_all(work.join("Überlagerung mit Leerzeichen/数")).unwrap();
     std::fs::write(work.join("Überlagerung mit Leerzeichen/数/größe 1.yaml"), "ä: 1\r\n").unwrap();
-    std::fs::write(work.join("base/big.yaml"), vec![b'#'; 1 << 20]).unwrap();
+    std::fs::write(work.join("base/big.yaml"), vec![b'#'; 4 << 20]).unwrap();
     std::fs::write(work.join("base/blob.bin"), [0, 159, 146, 150]).unwrap();
 }

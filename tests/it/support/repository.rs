@@ -6,10 +6,16 @@ use std::path::Path;
 use prescale::model::{Entry, FileMode, RepoPath, Tree};
 use prescale::overlay::NewFile;
 
-/// Reads a folder as a commit would be read: YAML and JSON by name and up to a mebibyte, links not followed.
+/// Reads a folder as a commit would be read: YAML and JSON by name and up to four mebibytes, links not followed.
 pub(crate) fn read(root: &Path) -> Tree {
     let mut tree = Tree::default();
     visit(root, &RepoPath::root(), &mut tree);
+    // What a submodule holds is in another repository, whatever lies on the disk.
+    let modules = fs::read_to_string(root.join(".gitmodules")).unwrap_or_default();
+    for path in modules.lines().filter_map(|line| RepoPath::parse(line.trim().strip_prefix("path =")?.trim())) {
+        tree = tree.iter().filter(|(file, _)| !file.is_under(&path)).map(|(file, entry)| (file.clone(), entry.clone())).collect();
+        tree.insert(path, Entry::Submodule);
+    }
     tree
 }
 
@@ -19,14 +25,14 @@ fn visit(folder: &Path, at: &RepoPath, tree: &mut Tree) {
         let path = at.join(&name).unwrap();
         let kind = entry.file_type().unwrap();
         if kind.is_symlink() {
-            tree.insert(path, Entry::Symlink);
+            tree.insert(path, Entry::Symlink { target: fs::read_link(entry.path()).unwrap().to_string_lossy().into() });
         } else if kind.is_dir() {
             if name != ".git" {
                 visit(&entry.path(), &path, tree);
             }
         } else {
             let readable = name == "Kustomization" || [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending));
-            let small = entry.metadata().unwrap().len() <= 1 << 20;
+            let small = entry.metadata().unwrap().len() <= 4 << 20;
             let file = || Entry::File { mode: FileMode::Plain, bytes: fs::read(entry.path()).unwrap().into() };
             tree.insert(path, if readable && small { file() } else { Entry::Unread });
         }
