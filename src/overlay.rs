@@ -23,6 +23,7 @@ mod owners;
 mod patch;
 mod reference;
 mod replacement;
+mod schedule;
 mod select;
 mod site;
 mod still;

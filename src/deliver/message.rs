@@ -20,7 +20,7 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
         let _ = writeln!(text, "{} ({}):", overlay.edit.overlay, overlay.proof);
         for sited in &overlay.edit.changes {
             let change = &sited.change;
-            let from = change.from.map_or("unset".to_owned(), |value| value.to_string());
+            let from = change.from.as_ref().map_or("unset".to_owned(), ToString::to_string);
             let _ = writeln!(text, "- {} {}: {from} -> {}  [{}]", change.workload, change.field, change.to, site(&sited.site));
             for because in &change.reasons {
                 let _ = writeln!(text, "    {}", reason(because));
@@ -48,7 +48,7 @@ fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
         Rhythm::Template => "request",
     };
     let one = |change: &Change| {
-        let from = change.from.map(|value| format!(" from {value}")).unwrap_or_default();
+        let from = change.from.as_ref().map(|value| format!(" from {value}")).unwrap_or_default();
         format!("{} {}{from} to {}", change.workload.name, change.field, change.to)
     };
     let listed = match changes {

@@ -33,8 +33,8 @@ pub struct OverlayEdit {
     pub overlay: RepoPath,
     /// The changes that found their site.
     pub changes: Vec<Sited>,
-    /// The files that they touch or create.
-    pub files: BTreeMap<RepoPath, NewFile>,
+    /// The files that they touch or create; absent is the content of one that goes.
+    pub files: BTreeMap<RepoPath, Option<NewFile>>,
     /// The folders that must be there to render the overlay.
     pub roots: BTreeSet<RepoPath>,
     /// Other overlays that read a touched file: their renders must not change at all.
@@ -104,8 +104,8 @@ impl Proven {
         self.overlays.iter().flat_map(|overlay| overlay.edit.changes.iter().map(|sited| (sited, &overlay.proof)))
     }
 
-    /// The files of all overlays.
-    pub fn files(&self) -> BTreeMap<&RepoPath, &NewFile> {
-        self.overlays.iter().flat_map(|overlay| &overlay.edit.files).collect()
+    /// The files of all overlays; absent is the content of one that goes.
+    pub fn files(&self) -> BTreeMap<&RepoPath, Option<&NewFile>> {
+        self.overlays.iter().flat_map(|overlay| &overlay.edit.files).map(|(path, file)| (path, file.as_ref())).collect()
     }
 }

@@ -257,7 +257,7 @@ impl Builder<'_> {
         transform::namespace(&kustomization.text("namespace"), false, objects);
         transform::prefix(&kustomization.text("namePrefix"), &kustomization.text("nameSuffix"), objects);
         transform::labels(kustomization, objects);
-        transform::annotations(kustomization, objects);
+        transform::annotations(kustomization, objects, &self.rules);
         for entry in kustomization.list("patchesJson6902") {
             self.patch(kustomization, entry, objects)?;
         }

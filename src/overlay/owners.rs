@@ -36,7 +36,7 @@ fn of_object(object: &Object, overlay: &RepoPath) -> Vec<Ownership> {
         .into_iter()
         .map(|field| Ownership {
             object: object.id.object_ref(),
-            value: fields::find(&field, &object.tree).and_then(|node| fields::read(&field, node)),
+            value: fields::find(&field, &object.tree).and_then(|node| fields::read(&field, &node)),
             setters: object.setters.get(&field).into_iter().flatten().filter_map(|setter| site(setter, overlay)).collect(),
             field,
         })
@@ -52,7 +52,7 @@ pub(super) fn site(setter: &Setter, overlay: &RepoPath) -> Option<Site> {
         By::Merge => SiteKind::StrategicMerge,
         By::Json => SiteKind::Json6902,
         By::Replicas(_) => SiteKind::ReplicasTransformer,
-        By::Fixed(_) => SiteKind::Foreign,
+        By::CommonAnnotations | By::Fixed(_) => SiteKind::Foreign,
     };
     Some(Site { place, kind })
 }
@@ -94,7 +94,7 @@ mod tests {
             .filter(|owner| owner.value.is_some())
             .map(|owner| {
                 let setters: Vec<String> = owner.setters.iter().map(|site| format!("{:?} {}", site.kind, site.place)).collect();
-                format!("{} {}: {}", owner.field, owner.value.unwrap(), setters.join(", "))
+                format!("{} {}: {}", owner.field, owner.value.as_ref().unwrap(), setters.join(", "))
             })
             .collect();
         let replicas = "replicas 4: Manifest base/web.yaml:5, StrategicMerge prod/size.yaml:5, Json6902 prod/kustomization.yaml:11, \

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::build::{Builder, Result};
+use super::fields::Shape;
 use super::files::{Documents, Found};
 use super::json_patch;
 use super::kustomization::Kustomization;
 use super::merge::merge;
 use super::node::{Data, Node};
 use super::object::{By, Id, Object};
+use super::reference::POD_ANNOTATIONS;
 use super::select::Selector;
 use super::transform;
 use crate::model::{Refusal, RefusalCode};
@@ -166,6 +168,22 @@ impl Builder<'_> {
             "LabelTransformer" if builtin => {
                 if let Some(labels) = document.get("labels").filter(|_| sets("metadata/labels")) {
                     transform::put_all(labels, "labels", objects);
+                }
+                Ok(())
+            }
+            "AnnotationsTransformer" if builtin && sets(POD_ANNOTATIONS) => {
+                let by = By::Fixed(kustomization.refuse(
+                    RefusalCode::Generated,
+                    document,
+                    "a transformer sets this annotation after every patch",
+                ));
+                let spec = |spec: &&Rc<Node>| spec.text_at(&["path"]) == POD_ANNOTATIONS;
+                let kinds: Vec<&str> = paths("fieldSpecs").iter().filter(spec).map(|spec| spec.text_at(&["kind"])).collect();
+                if let Some(annotations) = document.get("annotations") {
+                    let hit = |object: &&mut Object| {
+                        object.shape == Some(Shape::Workload) && kinds.iter().any(|kind| kind.is_empty() || *kind == object.id.kind)
+                    };
+                    objects.iter_mut().filter(hit).for_each(|object| transform::annotate_pods(annotations, object, &by));
                 }
                 Ok(())
             }

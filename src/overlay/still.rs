@@ -12,19 +12,24 @@ pub fn still_as_planned(changes: impl Iterator<Item = Change>, tree: &Tree) -> (
     for change in changes {
         let rendered = surveys.entry(change.overlay.clone()).or_insert_with(|| survey(tree, &change.overlay));
         let now = match rendered {
-            Ok(rendered) => {
-                rendered.workloads.iter().find(|workload| workload.id == change.workload).map(|workload| workload.value(&change.field))
-            }
+            Ok(rendered) => rendered
+                .workloads
+                .iter()
+                .find(|workload| workload.id == change.workload)
+                .map(|workload| workload.value(&change.field).cloned()),
             Err(_) => None,
         };
-        if now == Some(change.from) {
+        if now.as_ref() == Some(&change.from) {
             still.push(change);
             continue;
         }
-        let words = |value: Option<Value>| value.map_or("unset".to_owned(), |value| value.to_string());
-        let is = now.map_or("gone".to_owned(), words);
-        let detail =
-            format!("{} was {} when the plan was made, and is {is} now: what someone else set stays", change.field, words(change.from));
+        let words = |value: Option<&Value>| value.map_or("unset".to_owned(), ToString::to_string);
+        let is = now.as_ref().map_or("gone".to_owned(), |now| words(now.as_ref()));
+        let detail = format!(
+            "{} was {} when the plan was made, and is {is} now: what someone else set stays",
+            change.field,
+            words(change.from.as_ref())
+        );
         held.push(Held {
             workload: change.workload,
             why: HoldReason::Refused(Refusal::at(RefusalCode::ChangedMeanwhile, &change.overlay, None, detail)),

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::model::{Change, ObjectRef, Sited};
+use super::planned::{self, Planned};
+use crate::model::{ObjectRef, Sited};
 
 /// One leaf of one object that differs. An item of a list goes by its `name` where all items have one, else by its index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,20 +29,14 @@ impl fmt::Display for Difference {
 
 /// Whether two renders differ in the planned fields and nowhere else; if not, every deviation in words.
 pub(super) fn compare(before: &str, after: &str, changes: &[Sited]) -> Result<(), Vec<String>> {
-    let (old, new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
-    let planned: BTreeMap<Difference, &Change> = changes.iter().map(|sited| (super::planned(&sited.change), &sited.change)).collect();
-    let in_the_plans_words = |mut found: Difference| {
-        if let Some(change) = planned.iter().find(|(p, _)| (&p.object, &p.path) == (&found.object, &found.path)).map(|(_, change)| change) {
-            found.from = super::canonical(found.from.as_deref(), change);
-            found.to = super::canonical(found.to.as_deref(), change);
-        }
-        found
-    };
-    let found: BTreeSet<Difference> = differences(&old, &new).into_iter().map(in_the_plans_words).collect();
-    let planned: BTreeSet<Difference> = planned.into_keys().collect();
-    let unplanned = found.difference(&planned).map(|difference| format!("not planned: {difference}"));
-    let missing = planned.difference(&found).map(|difference| format!("planned but absent: {difference}"));
-    let deviations: Vec<String> = unplanned.chain(missing).collect();
+    let (mut old, mut new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
+    let changes: Vec<_> = changes.iter().map(|sited| &sited.change).collect();
+    let mut deviations: Vec<String> = planned::take_schedules(&changes, &mut old, &mut new);
+    let planned = Planned::new(&changes, &new);
+    let found: BTreeSet<Difference> = differences(&old, &new).into_iter().map(|found| planned.reworded(found)).collect();
+    let planned: BTreeSet<Difference> = planned.differences();
+    deviations.extend(found.difference(&planned).map(|difference| format!("not planned: {difference}")));
+    deviations.extend(planned.difference(&found).map(|difference| format!("planned but absent: {difference}")));
     if deviations.is_empty() { Ok(()) } else { Err(deviations) }
 }
 
@@ -109,7 +104,8 @@ fn walk(object: &ObjectRef, path: &mut Vec<String>, old: Option<&Value>, new: Op
     }
 }
 
-fn item_name(items: &[Value], i: usize) -> String {
+/// What an item of a list goes by.
+pub(super) fn item_name(items: &[Value], i: usize) -> String {
     let name = |item: &Value| item.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
     let names: Option<BTreeSet<String>> = items.iter().map(name).collect();
     match names {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use prescale::model::{Change, Field, HoldReason, ObjectRef, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value};
+use prescale::model::{Change, Direction, Field, HoldReason, ObjectRef, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value};
 use prescale::overlay::{self, Scope};
 use serde_json::Value as Json;
 
@@ -182,6 +182,7 @@ fn edits(
             });
         };
         add(object, Field::Replicas, Value::Count(7));
+        add(object, Field::PodAnnotation { key: "prescale.dev/tried".to_owned() }, Value::Text("x: y".to_owned()));
         for container in &workload.containers {
             let of = |resource| Field::Request { container: container.name.clone(), resource };
             add(object, of(Resource::Cpu), Value::Cpu("1234m".parse().unwrap()));
@@ -191,10 +192,22 @@ fn edits(
             Scaler::Hpa(hpa) => {
                 add(&hpa.object, Field::MinReplicas, Value::Count(7));
                 add(&hpa.object, Field::MaxReplicas, Value::Count(77));
+                for (field, _) in &workload.fields {
+                    match field {
+                        Field::TargetUtilization(_) => add(&hpa.object, field.clone(), Value::Percent(61.try_into().unwrap())),
+                        Field::TargetValue(_) => add(&hpa.object, field.clone(), field.value_type().read("123M".into()).unwrap()),
+                        _ => {}
+                    }
+                }
+                if before[&hpa.object]["apiVersion"] == "autoscaling/v2" {
+                    add(&hpa.object, Field::Stabilization(Direction::ScaleDown), Value::Stabilization(123.try_into().unwrap()));
+                }
             }
             Scaler::Keda(scaled) => {
                 add(&scaled.object, Field::MinReplicaCount, Value::Count(7));
                 add(&scaled.object, Field::MaxReplicaCount, Value::Count(77));
+                add(&scaled.object, Field::AdvancedStabilization(Direction::ScaleDown), Value::Stabilization(123.try_into().unwrap()));
+                add(&scaled.object, Field::Schedule, schedule());
             }
             Scaler::None | Scaler::Several(_) => {}
         }
@@ -219,17 +232,29 @@ fn edits(
     }
     match after {
         Err(error) => tally.wrong.push(format!("{name}: does not render after {} edits: {error}", edit.changes.len())),
-        Ok(after) => {
-            let differences = kustomize::differences(before, &after);
-            let mut found: Vec<_> = differences.iter().map(|d| (d.object.clone(), d.new.clone().unwrap_or_default())).collect();
-            let mut wanted: Vec<_> = edit.changes.iter().map(|sited| (sited.change.object.clone(), sited.change.to.to_string())).collect();
-            found.sort();
-            wanted.sort();
-            if found == wanted {
+        Ok(mut after) => {
+            let (changes, mut before): (Vec<&Change>, _) = (edit.changes.iter().map(|sited| &sited.change).collect(), before.clone());
+            let schedules = kustomize::take_schedules(&changes, &mut before, &mut after);
+            if schedules.is_ok() && kustomize::moved(&before, &after) == kustomize::planned(&changes, &after) {
                 tally.edited += edit.changes.len();
             } else {
-                tally.wrong.push(format!("{name}: other differences than the {} edits: {differences:#?}", edit.changes.len()));
+                let differences = kustomize::differences(&before, &after);
+                tally.wrong.push(format!("{name}: other differences than the {} edits: {schedules:?} {differences:#?}", changes.len()));
             }
         }
     }
+}
+
+/// A day's plan.
+fn schedule() -> Value {
+    let window = |number: u32, from: u32, to: u32| {
+        serde_json::json!({
+            "name": format!("prescale-{number}"),
+            "timezone": "Etc/UTC",
+            "start": format!("0 {from} 25 11 *"),
+            "end": format!("30 {to} 25 11 *"),
+            "desiredReplicas": 7,
+        })
+    };
+    Field::Schedule.value_type().read(serde_json::json!([window(1, 8, 9), window(2, 17, 18)])).unwrap()
 }

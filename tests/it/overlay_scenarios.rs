@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prescale::model::{
-    Change, Field, HoldReason, ObjectRef, Refusal, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value, WorkloadId,
+    Change, Entry, Field, HoldReason, NewFile, ObjectRef, Refusal, RefusalCode, RepoPath, Route, Scaler, Tree, Value, ValueType, WorkloadId,
 };
 use prescale::overlay::{self, Edited, Scope};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ struct Wanted {
     /// `namespace/Kind/name`, with `-` where the render names no namespace.
     workload: String,
     field: Field,
-    to: String,
+    to: serde_json::Value,
 }
 
 /// An `expected/refusal.yaml`.
@@ -130,8 +130,13 @@ fn outcome(edited: &Edited) -> BTreeMap<String, String> {
         .overlays
         .iter()
         .flat_map(|overlay| &overlay.files)
-        .map(|(path, file)| (path.as_str().to_owned(), String::from_utf8(file.bytes.clone()).unwrap()))
+        .filter_map(|(path, file)| Some((path.as_str().to_owned(), String::from_utf8(file.as_ref()?.bytes.clone()).unwrap())))
         .collect();
+    let gone = edited.overlays.iter().flat_map(|overlay| &overlay.files).filter(|(_, file)| file.is_none());
+    let gone: Vec<&RepoPath> = gone.map(|(path, _)| path).collect();
+    if !gone.is_empty() {
+        found.insert("deleted.yaml".to_owned(), serde_yaml::to_string(&gone).unwrap());
+    }
     let refusals: Vec<Refused> = edited.held.iter().map(|held| refused(&held.why)).collect();
     if !refusals.is_empty() {
         found.insert("refusal.yaml".to_owned(), serde_yaml::to_string(&refusals).unwrap());
@@ -187,16 +192,14 @@ fn change(tree: &Tree, wanted: &Wanted) -> Change {
         name: name.to_owned(),
     };
     let object = match (&wanted.field, found.map(|found| &found.scaler)) {
-        (Field::Replicas | Field::Request { .. } | Field::Limit { .. }, _) | (_, None | Some(Scaler::None | Scaler::Several(_))) => own,
+        (Field::Replicas | Field::Request { .. } | Field::Limit { .. } | Field::PodAnnotation { .. }, _)
+        | (_, None | Some(Scaler::None | Scaler::Several(_))) => own,
         (_, Some(Scaler::Hpa(hpa))) => hpa.object.clone(),
         (_, Some(Scaler::Keda(scaled))) => scaled.object.clone(),
     };
-    let to = match &wanted.field {
-        Field::Request { resource, .. } | Field::Limit { resource, .. } => match resource {
-            Resource::Cpu => Value::Cpu(wanted.to.parse().unwrap()),
-            Resource::Memory => Value::Memory(wanted.to.parse().unwrap()),
-        },
-        _ => Value::Count(wanted.to.parse().unwrap()),
+    let to = match (wanted.field.value_type(), wanted.to.as_str()) {
+        (ValueType::Count, Some(digits)) => Value::Count(digits.parse().unwrap()),
+        (value_type, _) => value_type.read(wanted.to.clone()).unwrap(),
     };
     Change {
         workload,
@@ -218,35 +221,21 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
     for folder in overlay::overlays(tree, &[RepoPath::root()]) {
         let (before, after) = (kustomize::render(&input.join(folder.as_str())), kustomize::render(&work.path().join(folder.as_str())));
         let ours = edited.overlays.iter().find(|overlay| overlay.overlay == folder);
-        let (before, after) = match (before, after) {
+        let (mut before, mut after) = match (before, after) {
             (Ok(before), Ok(after)) => (before, after),
             (Err(_), Err(_)) if ours.is_none() || plan.unrendered => continue,
             (before, after) => return Err(format!("{folder} renders {:?} before and {:?} after", before.err(), after.err())),
         };
-        let found: Vec<(ObjectRef, String)> = kustomize::differences(&before, &after)
-            .into_iter()
-            .map(|difference| (difference.object, difference.new.unwrap_or_default()))
-            .collect();
-        let mut wanted: Vec<(ObjectRef, String)> = ours
-            .map_or(&[][..], |overlay| &overlay.changes)
-            .iter()
-            .map(|sited| (sited.change.object.clone(), sited.change.to.to_string()))
-            .collect();
-        wanted.sort();
-        let mut sorted = found.clone();
-        sorted.sort();
-        if sorted != wanted {
+        let changes: Vec<&Change> = ours.map_or(&[][..], |overlay| &overlay.changes).iter().map(|sited| &sited.change).collect();
+        kustomize::take_schedules(&changes, &mut before, &mut after)?;
+        if kustomize::moved(&before, &after) != kustomize::planned(&changes, &after) {
             return Err(format!("{folder} renders other differences than the plan: {:#?}", kustomize::differences(&before, &after)));
         }
-        let mut edits = Tree::default();
-        for (path, entry) in tree.iter() {
-            edits.insert(path.clone(), entry.clone());
-        }
-        for overlay in &edited.overlays {
-            for (path, file) in &overlay.files {
-                edits.insert(path.clone(), prescale::model::Entry::File { mode: file.mode, bytes: file.bytes.clone().into() });
-            }
-        }
+        let edited_files: BTreeMap<_, _> = edited.overlays.iter().flat_map(|overlay| &overlay.files).collect();
+        let untouched = tree.iter().filter(|(path, _)| !edited_files.contains_key(path)).map(|(path, entry)| (path.clone(), entry.clone()));
+        let entry = |file: &NewFile| Entry::File { mode: file.mode, bytes: file.bytes.clone().into() };
+        let written = edited_files.iter().filter_map(|(path, file)| Some(((*path).clone(), entry(file.as_ref()?))));
+        let edits: Tree = untouched.chain(written).collect();
         // The plan carried out a second time changes nothing.
         if let Some(ours) = ours {
             let changes: Vec<Change> = ours.changes.iter().map(|sited| sited.change.clone()).collect();
