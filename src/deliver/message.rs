@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::edit::Group;
-use crate::model::{Bytes, Change, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
+use crate::model::{Bytes, Change, Field, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -45,7 +45,8 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
 fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
     let what = match rhythm {
         Rhythm::Floor => "floor",
-        Rhythm::Template => "request",
+        Rhythm::Template if changes.iter().all(|change| matches!(change.field, Field::Request { .. } | Field::Limit { .. })) => "request",
+        Rhythm::Template => "setting",
     };
     let one = |change: &Change| {
         let from = change.from.as_ref().map(|value| format!(" from {value}")).unwrap_or_default();
@@ -185,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit, Sited};
-    use crate::model::{Field, ObjectRef, Place, Proven, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
+    use crate::model::{ObjectRef, Place, Proven, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
 
     fn change(name: &str, field: Field, from: Option<Value>, to: Value, reasons: Vec<Reason>) -> Sited {
         let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() };
@@ -248,5 +249,11 @@ mod tests {
             let text = commit(&group(changes, Rhythm::Template), &plan(), None);
             assert_eq!(text.lines().next(), Some(subject));
         }
+        let key = Field::PodAnnotation { key: "example.org/revision".into() };
+        let lines = change(long, key.clone(), None, Value::Text("one\ntwo".into()), vec![]);
+        let text = commit(&group(vec![lines, sited()], Rhythm::Template), &plan(), None);
+        assert_eq!(text.lines().next(), Some("Set 2 settings"));
+        let text = commit(&group(vec![change("web", key, None, Value::Text("one\ntwo".into()), vec![])], Rhythm::Template), &plan(), None);
+        assert_eq!(text.lines().next(), Some(r"Set web pod annotation example.org/revision to one\ntwo"));
     }
 }

@@ -87,6 +87,8 @@ impl fmt::Display for Value {
             Self::Memory(memory) => memory.fmt(f),
             Self::Percent(percent) => percent.fmt(f),
             Self::Stabilization(seconds) => seconds.fmt(f),
+            // One line, whatever it holds.
+            Self::Text(text) if text.contains(char::is_control) => f.pad(&text.escape_debug().to_string()),
             Self::Text(text) => f.pad(text),
             Self::Schedule(schedule) => schedule.fmt(f),
         }

@@ -37,6 +37,7 @@ impl Planned {
             let quantity = match value_type {
                 Some(ValueType::Cpu) => leaf.parse::<Millicores>().ok().map(|cpu| cpu.to_string()),
                 Some(ValueType::Memory) => leaf.parse::<Bytes>().ok().map(|memory| memory.to_string()),
+                Some(ValueType::Text) => Some(Value::Text(leaf.clone()).to_string()),
                 _ => None,
             };
             *leaf = quantity.unwrap_or_else(|| leaf.clone());
@@ -116,4 +117,87 @@ fn window(trigger: &Json) -> Option<CronWindow> {
     });
     let nothing_else = metadata.len() == 4 && trigger.as_object()?.len() == 3 && trigger["type"] == "cron";
     nothing_else.then(|| serde_json::from_value(window).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{
+        Change, Direction, Field, Metric, ObjectRef, Place, RepoPath, Resource, Route, Site, SiteKind, Sited, Value, WorkloadId,
+        WorkloadKind,
+    };
+    use crate::prove::diff::compare;
+
+    fn change(kind: &str, field: Field, from: Option<serde_json::Value>, to: serde_json::Value) -> Sited {
+        let group = if kind == "ScaledObject" { "keda.sh" } else { "autoscaling" };
+        let object = ObjectRef { group: group.into(), kind: kind.into(), namespace: String::new(), name: "web".into() };
+        let workload = WorkloadId { namespace: String::new(), kind: WorkloadKind::Deployment, name: "web".into() };
+        let value = |json| field.value_type().read(json).unwrap();
+        let (from, to): (Option<Value>, Value) = (from.map(value), value(to));
+        let change = Change { workload, object, overlay: RepoPath::root(), field, from, to, reasons: vec![], route: Route::Commit };
+        Sited { change, site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component } }
+    }
+
+    fn hpa(cpu: u32, memory: &str, window: u32) -> String {
+        format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web}}\nspec:\n  metrics:\n    - {{type: Pods, pods: \
+             {{metric: {{name: q}}}}}}\n    - {{type: Resource, resource: {{name: memory, target: {{averageValue: {memory}}}}}}}\n    - {{type: \
+             Resource, resource: {{name: cpu, target: {{averageUtilization: {cpu}}}}}}}\n  behavior: {{scaleDown: {{stabilizationWindowSeconds: \
+             {window}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn targets_are_found_by_their_metric() {
+        let metric = |resource| Metric { resource, container: None };
+        let of = |field, from: serde_json::Value, to| change("HorizontalPodAutoscaler", field, Some(from), to);
+        let all = [
+            of(Field::TargetUtilization(metric(Resource::Cpu)), 80.into(), 65.into()),
+            of(Field::TargetValue(metric(Resource::Memory)), "512Mi".into(), "1Gi".into()),
+            of(Field::Stabilization(Direction::ScaleDown), 300.into(), 60.into()),
+        ];
+        let (old, new) = (hpa(80, "512Mi", 300), hpa(65, "1024Mi", 60));
+        assert_eq!(compare(&old, &new, &all), Ok(()));
+        assert_eq!(compare(&old, &new, &all[1..]).unwrap_err().len(), 1, "one that is not planned");
+        assert_eq!(compare(&old, &hpa(65, "512Mi", 60), &all).unwrap_err().len(), 1, "one that did not move");
+        assert_eq!(compare(&old, &new.replace("name: q", "name: p"), &all).unwrap_err().len(), 1, "another metric moved");
+        let old_version = |utilization: u32| {
+            format!(
+                "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web}}\nspec: {{targetCPUUtilizationPercentage: {utilization}}}\n"
+            )
+        };
+        assert_eq!(compare(&old_version(80), &old_version(65), &all[..1]), Ok(()));
+    }
+
+    #[test]
+    fn a_schedule_moves_and_the_triggers_of_people_do_not() {
+        let window = |name: &str, hour: u32, replicas: u32| {
+            serde_json::json!({"name": name, "timezone": "Etc/UTC", "start": format!("0 {hour} 25 11 *"), "end": "30 23 25 11 *",
+                "desiredReplicas": replicas})
+        };
+        let trigger = |name: &str, hour: u32, replicas: u32| {
+            format!(
+                "    - {{type: cron, name: {name}, metadata: {{timezone: Etc/UTC, start: 0 {hour} 25 11 *, end: 30 23 25 11 *, \
+                 desiredReplicas: \"{replicas}\"}}}}\n"
+            )
+        };
+        let object = |triggers: &[String]| {
+            format!("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {{name: web}}\nspec:\n  triggers:\n{}", triggers.concat())
+        };
+        let people = "    - {type: cpu, metadata: {value: \"60\"}}\n".to_owned();
+        let (a, b, c) = (trigger("prescale-a", 8, 4), trigger("prescale-b", 12, 9), trigger("prescale-b", 12, 10));
+        let to = serde_json::json!([window("prescale-b", 12, 9)]);
+        let planned = [change("ScaledObject", Field::Schedule, Some(serde_json::json!([window("prescale-a", 8, 4)])), to)];
+        let old = object(&[a.clone(), people.clone()]);
+        assert_eq!(compare(&old, &object(&[people.clone(), b.clone()]), &planned), Ok(()));
+        for (new, why) in [
+            (object(&[people.clone(), c]), "another number"),
+            (object(&[people.clone(), a, b.clone()]), "one that should have gone"),
+            (object(&[b.clone()]), "the trigger of people is gone"),
+            (object(&[people.replace("60", "70"), b.clone()]), "the trigger of people moved"),
+            (object(&[people.clone(), b.replace("type: cron", "type: cron, useCachedMetrics: true")]), "one that says more"),
+        ] {
+            assert!(compare(&old, &new, &planned).is_err(), "{why}");
+        }
+        assert!(compare(&object(&[people.clone()]), &object(&[people, b]), &planned).is_err(), "it did not hold what was planned from");
+    }
 }
