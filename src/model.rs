@@ -27,7 +27,7 @@ pub mod tree;
 pub mod value;
 pub mod workload;
 
-pub use edit::{Edited, Group, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
+pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};
 pub use forecast::{Forecast, Window};
 pub use plan::{Change, Held, HoldReason, Plan, Proof, Reason, Route, Site, SiteKind};

@@ -26,6 +26,9 @@ pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kus
         };
         match overlay(&edit, repository, base, kustomize).await? {
             Ok(proof) => proven.overlays.push(ProvenEdit { edit, proof }),
+            Err(refusal) if edit.changes.is_empty() => {
+                tracing::warn!(overlay = %edit.overlay, %refusal, "Prescale's component does not apply, and cannot be written anew");
+            }
             Err(refusal) => proven.held.extend(edit.changes.into_iter().map(|sited| Held {
                 workload: sited.change.workload,
                 overlay: sited.change.overlay,
@@ -51,13 +54,16 @@ async fn overlay(
     for folder in [before.path(), after.path()] {
         repository.export(base, &roots, folder)?;
     }
+    if let Some(mend) = &edit.mend {
+        write(&mend.without, before.path())?;
+    }
     write(&edit.files, after.path())?;
 
     let (old, new) = match both(&edit.overlay, before.path(), after.path(), kustomize).await {
         Ok(renders) => renders,
         Err(error) => return Ok(Err(does_not_render(&edit.overlay, &error))),
     };
-    if let Err(unplanned) = diff::compare(&old, &new, &edit.changes) {
+    if let Err(unplanned) = diff::compare(&old, &new, &edit.moved()) {
         return Ok(Err(failed(&edit.overlay, &unplanned)));
     }
     for reached in &edit.reaches {

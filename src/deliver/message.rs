@@ -18,6 +18,9 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
     text.push_str("\n\n");
     for overlay in &group.proven.overlays {
         let _ = writeln!(text, "{} ({}):", overlay.edit.overlay, overlay.proof);
+        if let Some(mend) = &overlay.edit.mend {
+            let _ = writeln!(text, "- Prescale's component is written anew, with the values that it held: {}", mend.why);
+        }
         for sited in &overlay.edit.changes {
             let change = &sited.change;
             let from = change.from.as_ref().map_or("unset".to_owned(), ToString::to_string);
@@ -53,7 +56,7 @@ fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
         format!("{} {}{from} to {}", change.workload.name, change.field, change.to)
     };
     let listed = match changes {
-        [] => return format!("Set no {what}"),
+        [] => return "Mend Prescale's component".to_owned(),
         [only] => format!("Set {}", one(only)),
         [first, rest @ ..] => format!("Set {} and {} more", one(first), rest.len()),
     };
@@ -206,6 +209,7 @@ mod tests {
             files: BTreeMap::new(),
             roots: BTreeSet::new(),
             reaches: Vec::new(),
+            mend: None,
         };
         let proof = Proof::Rendered { before: "a".repeat(64), after: "b".repeat(64), by: "kubectl v5.8.1".into() };
         Group { route: Route::Commit, rhythm, proven: Proven { overlays: vec![ProvenEdit { edit, proof }], held: vec![] } }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Change, FileMode, Held, Proof, RepoPath, Rhythm, Route, Site};
+use super::{Change, Field, FileMode, Held, ObjectRef, Proof, Refusal, RepoPath, Rhythm, Route, Site, Value};
 
 /// A change with the place that was found for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,6 +39,45 @@ pub struct OverlayEdit {
     pub roots: BTreeSet<RepoPath>,
     /// Other overlays that read a touched file: their renders must not change at all.
     pub reaches: Vec<Reached>,
+    /// Set where the overlay did not render before, since Prescale's Component no longer applied, and does now.
+    pub mend: Option<Mend>,
+}
+
+/// How an overlay is mended whose Component of Prescale's no longer applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mend {
+    /// What did not apply, and why.
+    pub why: Refusal,
+    /// Files in the place of those that no longer apply, so that the overlay renders without their values.
+    pub without: BTreeMap<RepoPath, Option<NewFile>>,
+    /// What moves between the render without them and the one after the edit.
+    pub moved: Vec<Moved>,
+}
+
+/// A field that moves between two renders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// The object that holds it.
+    pub object: ObjectRef,
+    /// The field.
+    pub field: Field,
+    /// Its value before; absent where nothing sets it.
+    pub from: Option<Value>,
+    /// Its value after.
+    pub to: Value,
+}
+
+impl OverlayEdit {
+    /// What moves between the renders that prove it.
+    pub fn moved(&self) -> Vec<Moved> {
+        let of = |Sited { change, .. }: &Sited| Moved {
+            object: change.object.clone(),
+            field: change.field.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        };
+        self.mend.as_ref().map_or_else(|| self.changes.iter().map(of).collect(), |mend| mend.moved.clone())
+    }
 }
 
 /// An overlay that reads a touched file of another one.

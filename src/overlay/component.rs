@@ -58,6 +58,16 @@ pub(super) fn write(owned: &[Owned]) -> BTreeMap<String, String> {
     files
 }
 
+/// A patch that sets nothing, where an object's patch has this name.
+pub(super) fn idle(tree: &Rc<Node>, name: &str) -> Option<String> {
+    let id = Id::of(tree);
+    (file_name(&id) == name).then(|| {
+        let mut text = format!("{HEADER}\n");
+        print(&merge_patch(&id, &Owned { tree: tree.clone(), values: BTreeMap::new() }), 0, &mut text);
+        text
+    })
+}
+
 /// The file of an object's patch. Namespaces hold no `_`, kinds no `-`: two objects never share a file.
 fn file_name(id: &Id) -> String {
     let namespace = if id.namespace.is_empty() { String::new() } else { format!("{}_", id.namespace) };

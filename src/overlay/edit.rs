@@ -16,7 +16,7 @@ use super::owners;
 use super::schedule;
 use super::site::{Decision, Known};
 use super::yaml::{self, NewNode, Operation, Target};
-use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
+use crate::model::edit::{Edited, Mend, Moved, NewFile, OverlayEdit, Reached, Sited};
 use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Refusal, RefusalCode, RepoPath, Site, Tree, Value};
 
 /// What may be written.
@@ -42,6 +42,25 @@ pub fn edit(changes: &[Change], tree: &Tree, scope: &Scope) -> Edited {
         edited.held.extend(editor.held);
     }
     edited
+}
+
+/// Writes the Component of each of these overlays anew where it no longer applies, though nothing is to change; or says why not.
+pub fn mend(overlays: &[RepoPath], tree: &Tree, scope: &Scope) -> Vec<Result<OverlayEdit, Refusal>> {
+    let files = Files::new(tree);
+    let broken = |overlay: &RepoPath| {
+        let before = build(&files, overlay, &Additions::default()).ok()?;
+        (!before.broken.is_empty()).then_some(before)
+    };
+    let broken: Vec<(&RepoPath, Build)> = overlays.iter().filter_map(|overlay| Some((overlay, broken(overlay)?))).collect();
+    if broken.is_empty() {
+        return Vec::new();
+    }
+    let (graph, overrides) = (Graph::new(&files), Overrides::default());
+    let mend = |(overlay, before): (&RepoPath, Build)| {
+        let editor = Editor { files: &files, graph: &graph, overrides: &overrides, scope, overlay, held: Vec::new() };
+        editor.attempt(&before, &[]).map(|outcome| editor.finish(&[], outcome))
+    };
+    broken.into_iter().map(mend).collect()
 }
 
 /// The edit of one overlay.
@@ -72,6 +91,7 @@ struct Outcome {
     sites: Vec<Site>,
     roots: BTreeSet<RepoPath>,
     reaches: Vec<RepoPath>,
+    mend: Option<Mend>,
 }
 
 impl<'a> Editor<'a> {
@@ -133,11 +153,7 @@ impl<'a> Editor<'a> {
         }
         match outcome {
             Ok(_) if planned.is_empty() => None,
-            Ok(Outcome { files, sites, roots, reaches }) => {
-                let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-                let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
-                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches })
-            }
+            Ok(outcome) => Some(self.finish(&planned, outcome)),
             Err(refusal) => {
                 for one in planned {
                     self.hold(one.change, HoldReason::Refused(refusal.clone()));
@@ -145,6 +161,13 @@ impl<'a> Editor<'a> {
                 None
             }
         }
+    }
+
+    fn finish(&self, planned: &[Planned<'_>], outcome: Outcome) -> OverlayEdit {
+        let Outcome { files, sites, roots, reaches, mend } = outcome;
+        let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
+        let reaches = reaches.into_iter().map(|overlay| Reached { roots: self.roots_of(&overlay), overlay }).collect();
+        OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches, mend }
     }
 
     /// The folders that must be there to render another overlay; one that cannot be read is rendered from itself alone, and says so then.
@@ -188,10 +211,39 @@ impl<'a> Editor<'a> {
         let sites = check(before, &after, planned, self.overlay)?;
         let mut reached: BTreeSet<RepoPath> = new.keys().flat_map(|path| self.graph.reached(path)).collect();
         reached.remove(self.overlay);
+        let mend = before.broken.first().map(|why| self.mended(why, before, &after)).transpose()?;
+        if mend.is_some() {
+            // With this overlay, what builds on it did not render.
+            reached.retain(|other| build(self.files, other, &Additions::default()).is_ok());
+        }
         for other in &reached {
             after.roots.extend(self.unmoved(&files, other)?);
         }
-        Ok(Outcome { files: new, sites, roots: after.roots, reaches: reached.into_iter().collect() })
+        Ok(Outcome { files: new, sites, roots: after.roots, reaches: reached.into_iter().collect(), mend })
+    }
+
+    /// What the Component that no longer applied, and now does, sets: the difference to the overlay without those of its patches.
+    fn mended(&self, why: &Refusal, before: &Build, after: &Build) -> Result<Mend, Refusal> {
+        let mut without = NewFiles::new();
+        for path in before.broken.iter().filter_map(|refusal| Some(refusal.place.as_ref()?.path.clone())) {
+            let idle = before.at_component.values().find_map(|tree| component::idle(tree, path.file_name())).ok_or_else(|| why.clone())?;
+            without.insert(path, Some(NewFile { mode: FileMode::Plain, bytes: idle.into_bytes() }));
+        }
+        let over = without.iter().map(|(path, file)| (path.clone(), file.as_ref().map(|file| file.bytes.clone().into()))).collect();
+        let files = self.files.with(over);
+        let bare = build(&files, self.overlay, &Additions::default())?;
+        let mut moved = Vec::new();
+        for (old, new) in bare.objects.iter().zip(&after.objects) {
+            for field in new.shape.map_or_else(Vec::new, |shape| fields::all(shape, &new.tree)) {
+                let value = |object: &Object| fields::find(&field, &object.tree).and_then(|node| fields::read(&field, &node));
+                if let (from, Some(to)) = (value(old), value(new))
+                    && from.as_ref() != Some(&to)
+                {
+                    moved.push(Moved { object: new.id.object_ref(), field: field.clone(), from, to });
+                }
+            }
+        }
+        Ok(Mend { why: why.clone(), without, moved })
     }
 
     /// Another overlay that reads an edited file must render as before. Gives the folders that it reads.
@@ -227,7 +279,7 @@ impl<'a> Editor<'a> {
             }
         }
         let mut files = BTreeMap::new();
-        if !owned.is_empty() {
+        if !owned.is_empty() || !before.broken.is_empty() {
             self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {

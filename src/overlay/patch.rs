@@ -12,6 +12,7 @@ use super::merge::merge;
 use super::node::{Data, Node};
 use super::object::{By, Id, Object};
 use super::reference::POD_ANNOTATIONS;
+use super::salvage;
 use super::select::Selector;
 use super::transform;
 use crate::model::{Refusal, RefusalCode};
@@ -52,7 +53,9 @@ impl Builder<'_> {
         let target = entry.get("target").filter(|node| !node.is_null()).map(|target| Selector::new(target)).transpose();
         let target = target.map_err(|why| kustomization.refuse(RefusalCode::DoesNotRender, entry, why))?;
         if let Some(patch) = documents.first().filter(|document| json_patch::is_patch(document)) {
-            return apply_json(kustomization, entry, patch, target.as_ref(), objects);
+            let ours = self.is_own_patch(kustomization, patch);
+            self.build.broken.extend(apply_json(kustomization, entry, patch, target.as_ref(), objects, ours)?);
+            return Ok(());
         }
         let mut patches = documents.iter().filter(|document| !document.is_null());
         patches.try_for_each(|patch| self.merge_patch(kustomization, entry, patch, target.as_ref(), objects))
@@ -198,13 +201,16 @@ impl Builder<'_> {
     }
 }
 
+/// Applies a JSON patch. One of Prescale's own that does not apply is salvaged, and why it does not is told.
 fn apply_json(
     kustomization: &Kustomization,
     entry: &Rc<Node>,
     patch: &Rc<Node>,
     target: Option<&Selector>,
     objects: &mut [Object],
-) -> Result<()> {
+    ours: bool,
+) -> Result<Option<Refusal>> {
+    let mut broken = None;
     let Some(target) = target else {
         return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "a JSON patch needs a `target`"));
     };
@@ -216,14 +222,22 @@ fn apply_json(
         if !annotated {
             tree.put(&["metadata", "annotations"], Some(Node::new(Data::Map(Vec::new()))));
         }
-        let mut tree = json_patch::apply(&tree, patch).map_err(|(operation, why)| {
-            let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
-            Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail }
-        })?;
+        let mut tree = match json_patch::apply(&tree, patch) {
+            Ok(tree) => tree,
+            Err((operation, why)) => {
+                let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
+                let refusal = Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail };
+                if !ours {
+                    return Err(refusal);
+                }
+                broken = Some(refusal);
+                salvage::apply(&tree, patch)
+            }
+        };
         if !annotated && tree.at(&["metadata", "annotations"]).is_some_and(|node| node.entries().is_empty()) {
             tree.put(&["metadata", "annotations"], None);
         }
         object.replace(tree, &By::Json, patch.place().as_ref());
     }
-    Ok(())
+    Ok(broken)
 }

@@ -101,7 +101,7 @@ mod tests {
         };
         let held = |tree: &Tree| still_as_planned(changes(), tree).1.into_iter().map(|held| held.field.unwrap()).collect::<Vec<_>>();
         assert_eq!(held(&tree(80, own)), []);
-        assert_eq!(held(&tree(70, own)), [target.clone()]);
+        assert_eq!(held(&tree(70, own)), std::slice::from_ref(&target));
         assert_eq!(held(&tree(80, "")), [Field::Schedule]);
         // A trigger of people is none of the plan's business.
         assert_eq!(held(&tree(80, &format!("{{type: cpu, metadata: {{value: '60'}}}}, {own}"))), []);

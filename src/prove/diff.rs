@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::planned::{self, Planned};
-use crate::model::{ObjectRef, Sited};
+use crate::model::{Moved, ObjectRef};
 
 /// One leaf of one object that differs. An item of a list goes by its `name` where all items have one, else by its index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,11 +28,10 @@ impl fmt::Display for Difference {
 }
 
 /// Whether two renders differ in the planned fields and nowhere else; if not, every deviation in words.
-pub(super) fn compare(before: &str, after: &str, changes: &[Sited]) -> Result<(), Vec<String>> {
+pub(super) fn compare(before: &str, after: &str, changes: &[Moved]) -> Result<(), Vec<String>> {
     let (mut old, mut new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
-    let changes: Vec<_> = changes.iter().map(|sited| &sited.change).collect();
-    let mut deviations: Vec<String> = planned::take_schedules(&changes, &mut old, &mut new);
-    let planned = Planned::new(&changes, &new);
+    let mut deviations: Vec<String> = planned::take_schedules(changes, &mut old, &mut new);
+    let planned = Planned::new(changes, &new);
     let found: BTreeSet<Difference> = differences(&old, &new).into_iter().map(|found| planned.reworded(found)).collect();
     let planned: BTreeSet<Difference> = planned.differences();
     deviations.extend(found.difference(&planned).map(|difference| format!("not planned: {difference}")));

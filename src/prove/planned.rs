@@ -6,18 +6,18 @@ use serde_json::{Value as Json, json};
 
 use super::diff::{Difference, item_name};
 use crate::model::schedule::OWN_TRIGGER;
-use crate::model::{Bytes, Change, CronWindow, Field, Mark, Millicores, ObjectRef, Part, Schedule, Value, ValueType};
+use crate::model::{Bytes, CronWindow, Field, Mark, Millicores, Moved, ObjectRef, Part, Schedule, Value, ValueType};
 
 /// The objects of a render.
 type Objects = BTreeMap<ObjectRef, Json>;
 
-/// The planned difference of each change that sets one value.
+/// The planned difference of each move that sets one value.
 pub(super) struct Planned(Vec<(Difference, ValueType)>);
 
 impl Planned {
     /// Finds the fields of the changes in a render.
-    pub(super) fn new(changes: &[&Change], render: &Objects) -> Self {
-        let one = |change: &&Change| {
+    pub(super) fn new(changes: &[Moved], render: &Objects) -> Self {
+        let one = |change: &Moved| {
             let difference = Difference {
                 object: change.object.clone(),
                 path: path(change, render.get(&change.object)),
@@ -51,7 +51,7 @@ impl Planned {
 }
 
 /// Where a field stands in an object, items of lists by what a comparison calls them.
-fn path(change: &Change, object: Option<&Json>) -> Vec<String> {
+fn path(change: &Moved, object: Option<&Json>) -> Vec<String> {
     let api_version = object.and_then(|object| object["apiVersion"].as_str()).unwrap_or_default();
     let (mut path, mut node) = (Vec::new(), object);
     for part in change.field.parts(api_version).unwrap_or_default() {
@@ -77,7 +77,7 @@ fn holds(item: &Json, mark: &Mark) -> bool {
 
 /// Takes Prescale's own triggers out of the objects whose schedule is to change, so that what is left must be the same before and
 /// after. Gives what is not as planned.
-pub(super) fn take_schedules(changes: &[&Change], old: &mut Objects, new: &mut Objects) -> Vec<String> {
+pub(super) fn take_schedules(changes: &[Moved], old: &mut Objects, new: &mut Objects) -> Vec<String> {
     let mut deviations = Vec::new();
     for change in changes {
         let Value::Schedule(to) = &change.to else { continue };
@@ -121,20 +121,14 @@ fn window(trigger: &Json) -> Option<CronWindow> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{
-        Change, Direction, Field, Metric, ObjectRef, Place, RepoPath, Resource, Route, Site, SiteKind, Sited, Value, WorkloadId,
-        WorkloadKind,
-    };
+    use crate::model::{Direction, Field, Metric, Moved, ObjectRef, Resource};
     use crate::prove::diff::compare;
 
-    fn change(kind: &str, field: Field, from: Option<serde_json::Value>, to: serde_json::Value) -> Sited {
+    fn change(kind: &str, field: Field, from: Option<serde_json::Value>, to: serde_json::Value) -> Moved {
         let group = if kind == "ScaledObject" { "keda.sh" } else { "autoscaling" };
         let object = ObjectRef { group: group.into(), kind: kind.into(), namespace: String::new(), name: "web".into() };
-        let workload = WorkloadId { namespace: String::new(), kind: WorkloadKind::Deployment, name: "web".into() };
         let value = |json| field.value_type().read(json).unwrap();
-        let (from, to): (Option<Value>, Value) = (from.map(value), value(to));
-        let change = Change { workload, object, overlay: RepoPath::root(), field, from, to, reasons: vec![], route: Route::Commit };
-        Sited { change, site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component } }
+        Moved { object, from: from.map(value), to: value(to), field }
     }
 
     fn hpa(cpu: u32, memory: &str, window: u32) -> String {
@@ -192,12 +186,15 @@ mod tests {
         for (new, why) in [
             (object(&[people.clone(), c]), "another number"),
             (object(&[people.clone(), a, b.clone()]), "one that should have gone"),
-            (object(&[b.clone()]), "the trigger of people is gone"),
+            (object(std::slice::from_ref(&b)), "the trigger of people is gone"),
             (object(&[people.replace("60", "70"), b.clone()]), "the trigger of people moved"),
             (object(&[people.clone(), b.replace("type: cron", "type: cron, useCachedMetrics: true")]), "one that says more"),
         ] {
             assert!(compare(&old, &new, &planned).is_err(), "{why}");
         }
-        assert!(compare(&object(&[people.clone()]), &object(&[people, b]), &planned).is_err(), "it did not hold what was planned from");
+        assert!(
+            compare(&object(std::slice::from_ref(&people)), &object(&[people, b]), &planned).is_err(),
+            "it did not hold what was planned from"
+        );
     }
 }

@@ -233,7 +233,7 @@ fn edits(
     match after {
         Err(error) => tally.wrong.push(format!("{name}: does not render after {} edits: {error}", edit.changes.len())),
         Ok(mut after) => {
-            let (changes, mut before): (Vec<&Change>, _) = (edit.changes.iter().map(|sited| &sited.change).collect(), before.clone());
+            let (changes, mut before) = (edit.moved(), before.clone());
             let schedules = kustomize::take_schedules(&changes, &mut before, &mut after);
             if schedules.is_ok() && kustomize::moved(&before, &after) == kustomize::planned(&changes, &after) {
                 tally.edited += edit.changes.len();

@@ -38,6 +38,9 @@ struct Refused {
 #[serde(deny_unknown_fields)]
 struct Plan {
     changes: Vec<Wanted>,
+    /// Overlays whose Component is written anew if it no longer applies.
+    #[serde(default)]
+    mend: Vec<RepoPath>,
     /// The folders that may be edited; the whole repository unless given.
     allowed: Option<Vec<RepoPath>>,
     /// The render cannot be compared: what the layout holds needs a network, or another program.
@@ -91,10 +94,11 @@ fn run(scenario: &Path, update: bool) -> Result<(), String> {
     let tree = repository::read(&input);
     let changes: Vec<Change> = plan.changes.iter().map(|wanted| change(&tree, wanted)).collect();
     let scope = Scope { allowed: plan.allowed.clone().unwrap_or_else(|| vec![RepoPath::root()]) };
-    let edited = overlay::edit(&changes, &tree, &scope);
+    let mut edited = overlay::edit(&changes, &tree, &scope);
     if overlay::edit(&changes, &tree, &scope) != edited {
         return Err("a second run edits otherwise".to_owned());
     }
+    edited.overlays.extend(overlay::mend(&plan.mend, &tree, &scope).into_iter().map(Result::unwrap));
     let found = outcome(&edited);
     let expected = scenario.join("expected");
     if update {
@@ -221,14 +225,27 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
     for folder in overlay::overlays(tree, &[RepoPath::root()]) {
         let (before, after) = (kustomize::render(&input.join(folder.as_str())), kustomize::render(&work.path().join(folder.as_str())));
         let ours = edited.overlays.iter().find(|overlay| overlay.overlay == folder);
+        let mend = ours.and_then(|overlay| overlay.mend.as_ref());
+        let before = match (before, mend) {
+            (Ok(_), Some(_)) => return Err(format!("{folder} is mended, though it renders")),
+            (Err(_), Some(mend)) => {
+                let without = tempfile::tempdir().unwrap();
+                repository::copy(input, without.path());
+                repository::write(without.path(), &mend.without);
+                kustomize::render(&without.path().join(folder.as_str()))
+            }
+            (before, None) => before,
+        };
         let (mut before, mut after) = match (before, after) {
             (Ok(before), Ok(after)) => (before, after),
             (Err(_), Err(_)) if ours.is_none() || plan.unrendered => continue,
+            // What builds on a mended overlay renders again.
+            (Err(_), Ok(_)) if edited.overlays.iter().any(|overlay| overlay.mend.is_some()) => continue,
             (before, after) => return Err(format!("{folder} renders {:?} before and {:?} after", before.err(), after.err())),
         };
-        let changes: Vec<&Change> = ours.map_or(&[][..], |overlay| &overlay.changes).iter().map(|sited| &sited.change).collect();
-        kustomize::take_schedules(&changes, &mut before, &mut after)?;
-        if kustomize::moved(&before, &after) != kustomize::planned(&changes, &after) {
+        let planned = ours.map_or_else(Vec::new, prescale::model::OverlayEdit::moved);
+        kustomize::take_schedules(&planned, &mut before, &mut after)?;
+        if kustomize::moved(&before, &after) != kustomize::planned(&planned, &after) {
             return Err(format!("{folder} renders other differences than the plan: {:#?}", kustomize::differences(&before, &after)));
         }
         let edited_files: BTreeMap<_, _> = edited.overlays.iter().flat_map(|overlay| &overlay.files).collect();
@@ -242,6 +259,10 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
             let again = overlay::edit(&changes, &edits, &Scope { allowed: vec![RepoPath::root()] });
             if !again.overlays.is_empty() || again.held.iter().any(|held| held.why != HoldReason::Unchanged) {
                 return Err(format!("a second run does something again: {again:?}"));
+            }
+            let mended = overlay::mend(&plan.mend, &edits, &Scope { allowed: vec![RepoPath::root()] });
+            if !mended.is_empty() {
+                return Err(format!("a second run mends again: {mended:?}"));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use prescale::model::{Change, Field, ObjectRef, Value};
+use prescale::model::{Field, Moved, ObjectRef, Value};
 use serde_json::{Value as Json, json};
 
 /// A render: the objects by what Kubernetes knows them by.
@@ -81,8 +81,8 @@ pub(crate) fn moved(before: &Render, after: &Render) -> Vec<(ObjectRef, String, 
 }
 
 /// What must move for these changes, those of schedules left out.
-pub(crate) fn planned(changes: &[&Change], render: &Render) -> Vec<(ObjectRef, String, String)> {
-    let key = |change: &Change, version: &str| match &change.field {
+pub(crate) fn planned(changes: &[Moved], render: &Render) -> Vec<(ObjectRef, String, String)> {
+    let key = |change: &Moved, version: &str| match &change.field {
         Field::Replicas => "replicas".to_owned(),
         Field::MinReplicas => "minReplicas".to_owned(),
         Field::MaxReplicas => "maxReplicas".to_owned(),
@@ -99,14 +99,14 @@ pub(crate) fn planned(changes: &[&Change], render: &Render) -> Vec<(ObjectRef, S
         Field::Schedule => "triggers".to_owned(),
     };
     let version = |object: &ObjectRef| render.get(object).and_then(|tree| tree["apiVersion"].as_str()).unwrap_or_default();
-    let one = |change: &&Change| (change.object.clone(), key(change, version(&change.object)), change.to.to_string());
+    let one = |change: &Moved| (change.object.clone(), key(change, version(&change.object)), change.to.to_string());
     let mut planned: Vec<_> = changes.iter().filter(|change| change.field != Field::Schedule).map(one).collect();
     planned.sort();
     planned
 }
 
 /// Takes Prescale's cron triggers out of the objects whose schedule changes, once those after the edit are found to be the planned ones.
-pub(crate) fn take_schedules(changes: &[&Change], before: &mut Render, after: &mut Render) -> Result<(), String> {
+pub(crate) fn take_schedules(changes: &[Moved], before: &mut Render, after: &mut Render) -> Result<(), String> {
     for change in changes {
         let Value::Schedule(schedule) = &change.to else { continue };
         let mut wanted: Vec<Json> = schedule
