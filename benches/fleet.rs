@@ -18,7 +18,7 @@ const SAMPLES: usize = 28 * 288;
 const END: i64 = 1_790_000_100;
 
 fn main() {
-    let workloads = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(10_000);
+    let workloads = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(10_000);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, floors) = (AtomicUsize::new(0), AtomicU64::new(0));
     let start = Instant::now();

@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 
 use crate::clients::git::{CommitId, Identity, Pushed, Repository};
 use crate::model::edit::Group;
-use crate::model::{FileMode, Plan, Proven, RepoPath};
+use crate::model::{FileMode, NewFile, Plan, Proven, RepoPath};
 
 /// Who commits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,7 +63,8 @@ pub async fn publish(
     let author = Identity { name: settings.name.clone(), email: settings.email.clone() };
     let sign_off = settings.sign_off.then(|| format!("{} <{}>", settings.name, settings.email));
     for tries in 1..=MOST_TRIES {
-        let files = group.proven.files().into_iter().map(|(path, file)| (path.clone(), (file.mode, Some(file.bytes.clone()))));
+        let one = |file: Option<&NewFile>| file.map_or((FileMode::Plain, None), |file| (file.mode, Some(file.bytes.clone())));
+        let files = group.proven.files().into_iter().map(|(path, file)| (path.clone(), one(file)));
         let files: std::collections::BTreeMap<RepoPath, (FileMode, Option<Vec<u8>>)> = files.collect();
         let message = message::commit(&group, plan, sign_off.as_deref());
         let commit = if files.is_empty() { None } else { block_in_place(|| repository.commit(base, &files, &message, &author, plan.at))? };

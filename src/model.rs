@@ -12,6 +12,7 @@
 
 pub mod demand;
 pub mod edit;
+pub mod field;
 pub mod forecast;
 pub mod nearest;
 pub mod plan;
@@ -20,21 +21,26 @@ pub mod quantity;
 pub mod record;
 pub mod refusal;
 pub mod rendered;
+pub mod schedule;
 pub mod series;
 pub mod snapshot;
 pub mod tree;
+pub mod value;
 pub mod workload;
 
 pub use demand::Demand;
-pub use edit::{Edited, Group, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
+pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
+pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};
 pub use forecast::{Analogue, Forecast, Foreseen, Window};
-pub use plan::{Change, Field, Held, HoldReason, Plan, Proof, Reason, Rhythm, Route, Site, SiteKind, Value};
+pub use plan::{Change, Held, HoldReason, Plan, Proof, Reason, Route, Site, SiteKind};
 pub use policy::{ScalingPolicy, Signal};
 pub use quantity::{Bytes, Millicores, Resource};
 pub use record::Record;
 pub use refusal::{Place, Refusal, RefusalCode};
 pub use rendered::{Container, Hpa, HpaMetric, Rendered, RenderedWorkload, ScaledObject, Scaler};
+pub use schedule::{CronWindow, Pinned, Schedule, TriggerName};
 pub use series::Series;
 pub use snapshot::{Observed, Snapshot};
 pub use tree::{Entry, FileMode, RepoPath, Tree};
+pub use value::{Percent, Quantity, Stabilization, Value, ValueType};
 pub use workload::{ObjectRef, WorkloadId, WorkloadKind};

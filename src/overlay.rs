@@ -31,6 +31,8 @@ mod patch;
 mod readers;
 mod reference;
 mod replacement;
+mod salvage;
+mod schedule;
 mod select;
 mod site;
 mod still;
@@ -39,7 +41,7 @@ mod transform;
 pub mod yaml;
 
 pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
-pub use edit::{Scope, edit};
+pub use edit::{Scope, edit, mend};
 pub use owners::{Ownership, owners};
 pub use still::still_as_planned;
 pub use survey::{overlays, survey};

@@ -1,6 +1,7 @@
 //! Proven, not hoped: each overlay is rendered before and after its edit, and the renders must differ in the planned fields and nowhere else.
 
 mod diff;
+mod planned;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,10 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::{Kustomize, RenderError};
-use crate::model::{
-    Bytes, Change, Edited, Held, HoldReason, Millicores, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath,
-    Value,
-};
+use crate::model::{Edited, Held, HoldReason, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath};
 
 /// Proves each overlay's edit against the commit that it was made on. What fails is held, with all that moved besides the plan.
 ///
@@ -28,6 +26,9 @@ pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kus
         };
         match overlay(&edit, repository, base, kustomize).await? {
             Ok(proof) => proven.overlays.push(ProvenEdit { edit, proof }),
+            Err(refusal) if edit.changes.is_empty() => {
+                tracing::warn!(overlay = %edit.overlay, %refusal, "Prescale's component does not apply, and cannot be written anew");
+            }
             Err(refusal) => proven.held.extend(edit.changes.into_iter().map(|sited| Held {
                 workload: sited.change.workload,
                 overlay: sited.change.overlay,
@@ -54,13 +55,16 @@ async fn overlay(
     for folder in [before.path(), after.path()] {
         repository.export(base, &roots, folder)?;
     }
+    if let Some(mend) = &edit.mend {
+        write(&mend.without, before.path())?;
+    }
     write(&edit.files, after.path())?;
 
     let (old, new) = match both(&edit.overlay, before.path(), after.path(), kustomize).await {
         Ok(renders) => renders,
         Err(error) => return Ok(Err(does_not_render(&edit.overlay, &error))),
     };
-    if let Err(unplanned) = diff::compare(&old, &new, &edit.changes) {
+    if let Err(unplanned) = diff::compare(&old, &new, &edit.moved()) {
         return Ok(Err(failed(&edit.overlay, &unplanned)));
     }
     let mut along = Vec::new();
@@ -68,7 +72,7 @@ async fn overlay(
         match both(&reached.overlay, before.path(), after.path(), kustomize).await {
             Ok((old, new)) if old == new => {}
             Ok((old, new)) => {
-                if let Err(unplanned) = diff::compare_reader(&old, &new, &edit.changes) {
+                if let Err(unplanned) = diff::compare_reader(&old, &new, &edit.moved()) {
                     return Ok(Err(failed(&reached.overlay, &unplanned)));
                 }
                 along.push(reached.overlay.clone());
@@ -84,9 +88,13 @@ async fn both(overlay: &RepoPath, before: &Path, after: &Path, kustomize: &Kusto
     tokio::try_join!(kustomize.build(&old, overlay.as_str()), kustomize.build(&new, overlay.as_str()))
 }
 
-fn write(files: &BTreeMap<RepoPath, NewFile>, folder: &Path) -> anyhow::Result<()> {
+fn write(files: &BTreeMap<RepoPath, Option<NewFile>>, folder: &Path) -> anyhow::Result<()> {
     for (path, file) in files {
         let target = folder.join(path.as_str());
+        let Some(file) = file else {
+            std::fs::remove_file(&target).with_context(|| format!("cannot remove `{path}` to render without it"))?;
+            continue;
+        };
         if let Some(parent) = target.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot make a folder for `{path}` to render it"))?;
         }
@@ -112,25 +120,4 @@ fn digest(render: &str) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
-}
-
-/// The planned difference of a change, as [`diff`] words it.
-fn planned(change: &Change) -> diff::Difference {
-    diff::Difference {
-        object: change.object.clone(),
-        path: change.field.path(),
-        from: change.from.map(|value| value.to_string()),
-        to: Some(change.to.to_string()),
-    }
-}
-
-/// A leaf of a planned field in the words of the plan: `0.5` and `500m` are one quantity.
-fn canonical(leaf: Option<&str>, change: &Change) -> Option<String> {
-    let leaf = leaf?;
-    let quantity = match change.to {
-        Value::Count(_) => None,
-        Value::Cpu(_) => leaf.parse::<Millicores>().ok().map(|cpu| cpu.to_string()),
-        Value::Memory(_) => leaf.parse::<Bytes>().ok().map(|memory| memory.to_string()),
-    };
-    Some(quantity.unwrap_or_else(|| leaf.to_owned()))
 }

@@ -2,6 +2,8 @@
 
 mod explain;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clients::git::{CommitId, Repository};
@@ -10,7 +12,7 @@ use crate::clients::store::Store;
 use crate::collect::Source;
 use crate::config::{Config, ConfigError};
 use crate::deliver::Published;
-use crate::model::{Change, Group, Held, HoldReason, Plan, Proven, Record, RefusalCode, Route, Tree};
+use crate::model::{Change, Group, Held, HoldReason, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
 pub use explain::{Explained, Explanation, explain};
@@ -47,10 +49,15 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
 
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
+    let committed = snapshot.workloads.iter().filter(|workload| workload.policy.route(Rhythm::Floor) == Route::Commit);
+    let committed: BTreeSet<RepoPath> = committed.map(|workload| workload.overlay.clone()).collect();
+    let committed: Vec<RepoPath> = committed.into_iter().collect();
     let mut groups = Vec::new();
     for (route, rhythm) in Group::KINDS {
         let changes: Vec<Change> = plan.changes.iter().filter(|c| (c.route, c.field.rhythm()) == (route, rhythm)).cloned().collect();
-        let proven = world.edit(&changes, &tree, base).await?;
+        // What Prescale wrote and no longer applies is mended by its most frequent commits.
+        let mend = if (route, rhythm) == (Route::Commit, Rhythm::Floor) && !world.config.paused { &committed[..] } else { &[] };
+        let proven = world.edit(&changes, mend, &tree, base).await?;
         plan.held.extend(proven.held.iter().cloned());
         groups.push(Group { route, rhythm, proven });
     }
@@ -115,21 +122,22 @@ impl World {
         let tree = blocking(|| self.repository.tree(base))?;
         let changes = group.proven.changes().map(|(sited, _)| sited.change.clone());
         let (still, mut held) = overlay::still_as_planned(changes, &tree);
-        let mut proven = self.edit(&still, &tree, base).await?;
+        let mend = group.proven.overlays.iter().filter(|overlay| overlay.edit.mend.is_some()).map(|overlay| overlay.edit.overlay.clone());
+        let mut proven = self.edit(&still, &mend.collect::<Vec<_>>(), &tree, base).await?;
         proven.held.append(&mut held);
         Ok(proven)
     }
 
     /// Edits a commit's tree in memory and proves the edits. Where an overlay's proof fails, its changes are tried one by one, so that one
     /// that deviates does not hold the others.
-    async fn edit(&self, changes: &[Change], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
-        let mut proven = self.edit_at_once(changes, tree, base).await?;
+    async fn edit(&self, changes: &[Change], mend: &[RepoPath], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
+        let mut proven = self.edit_at_once(changes, mend, tree, base).await?;
         let failed = |held: &&Held| matches!(&held.why, HoldReason::Refused(refusal) if refusal.code == RefusalCode::ProofFailed);
         let suspects: Vec<Change> =
             changes.iter().filter(|change| proven.held.iter().filter(failed).any(|held| held.is_of(change))).cloned().collect();
         let mut good = Vec::new();
         for change in suspects.iter().filter(|change| suspects.iter().filter(|other| other.overlay == change.overlay).count() > 1) {
-            let alone = self.edit_at_once(std::slice::from_ref(change), tree, base).await?;
+            let alone = self.edit_at_once(std::slice::from_ref(change), &[], tree, base).await?;
             proven.held.retain(|held| !held.is_of(change));
             if alone.held.is_empty() {
                 good.push(change.clone());
@@ -137,7 +145,7 @@ impl World {
             proven.held.extend(alone.held);
         }
         if !good.is_empty() {
-            let last = self.edit_at_once(&good, tree, base).await?;
+            let last = self.edit_at_once(&good, &[], tree, base).await?;
             proven.overlays.extend(last.overlays);
             proven.overlays.sort_by(|a, b| a.edit.overlay.cmp(&b.edit.overlay));
             proven.held.extend(last.held);
@@ -145,9 +153,19 @@ impl World {
         Ok(proven)
     }
 
-    async fn edit_at_once(&self, changes: &[Change], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
+    async fn edit_at_once(&self, changes: &[Change], mend: &[RepoPath], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
         let scope = overlay::Scope { allowed: self.config.overlays.0.clone() };
-        prove::render(overlay::edit(changes, tree, &scope), &self.repository, base, self.kustomize.as_ref()).await
+        let mut edited = overlay::edit(changes, tree, &scope);
+        let rest: Vec<RepoPath> =
+            mend.iter().filter(|overlay| edited.overlays.iter().all(|edit| edit.overlay != **overlay)).cloned().collect();
+        for mended in overlay::mend(&rest, tree, &scope) {
+            match mended {
+                Ok(edit) => edited.overlays.push(edit),
+                Err(refusal) => tracing::warn!(%refusal, "Prescale's component does not apply, and cannot be written anew"),
+            }
+        }
+        edited.overlays.sort_by(|a, b| a.overlay.cmp(&b.overlay));
+        prove::render(edited, &self.repository, base, self.kustomize.as_ref()).await
     }
 }
 

@@ -118,7 +118,7 @@ impl Report {
                 table.add_row([
                     change.workload.to_string(),
                     change.field.to_string(),
-                    change.from.map_or("-".to_owned(), |value| value.to_string()),
+                    change.from.as_ref().map_or("-".to_owned(), ToString::to_string),
                     styled(GREEN, &change.to.to_string()),
                     change.route.to_string(),
                     message::site(&sited.site),
@@ -134,7 +134,7 @@ impl Report {
                 table.add_row([
                     held.workload.to_string(),
                     held.field.as_ref().map_or("-".to_owned(), ToString::to_string),
-                    held.wanted.map_or("-".to_owned(), |value| value.to_string()),
+                    held.wanted.as_ref().map_or("-".to_owned(), ToString::to_string),
                     styled(style, &message::held(&held.why)),
                 ]);
             }
@@ -159,7 +159,7 @@ impl Report {
             text.push_str("\n| change | field | now | plan | route | where | why |\n|---|---|---|---|---|---|---|\n");
             for Shown { sited, because, .. } in &self.changes {
                 let change = &sited.change;
-                let from = change.from.map_or("-".to_owned(), |value| value.to_string());
+                let from = change.from.as_ref().map_or("-".to_owned(), ToString::to_string);
                 let (site, because) = (cell(&message::site(&sited.site)), cell(&because.join("; ")));
                 let _ = writeln!(
                     text,
@@ -173,7 +173,7 @@ impl Report {
             for held in &self.held {
                 let (field, wanted) = (
                     held.field.as_ref().map_or("-".to_owned(), ToString::to_string),
-                    held.wanted.map_or("-".to_owned(), |v| v.to_string()),
+                    held.wanted.as_ref().map_or("-".to_owned(), ToString::to_string),
                 );
                 let _ = writeln!(text, "| {} | {field} | {wanted} | {} |", held.workload, cell(&message::held(&held.why)));
             }
@@ -230,7 +230,7 @@ fn explanation(one: &Explained, heading: &dyn Fn(&str) -> String, item: &dyn Fn(
         let _ = writeln!(text, "{}", item(&format!("held: {}", message::held(&held.why))));
     }
     for Explanation { ownership, change, held } in &one.fields {
-        let value = ownership.value.map_or("unset".to_owned(), |value| value.to_string());
+        let value = ownership.value.as_ref().map_or("unset".to_owned(), ToString::to_string);
         let _ = writeln!(text, "{}", item(&format!("{} = {value}", ownership.field)));
         for (i, setter) in ownership.setters.iter().enumerate() {
             let wins = if i + 1 == ownership.setters.len() { "owned by" } else { "overridden:" };
@@ -248,7 +248,7 @@ fn explanation(one: &Explained, heading: &dyn Fn(&str) -> String, item: &dyn Fn(
             );
         }
         if let Some(held) = held {
-            let wanted = held.wanted.map(|wanted| format!(" at {wanted}")).unwrap_or_default();
+            let wanted = held.wanted.as_ref().map(|wanted| format!(" at {wanted}")).unwrap_or_default();
             let _ = writeln!(text, "      held{wanted}: {}", message::held(&held.why));
         }
     }

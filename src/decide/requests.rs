@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::{RequestsPolicy, delta};
-use crate::model::{Bytes, Container, Field, HoldReason, Millicores, Observed, Reason, Resource, Scaler, Series, Signal, Value};
+use crate::model::{Bytes, Container, Field, HoldReason, Millicores, Observed, Quantity, Reason, Resource, Scaler, Series, Signal, Value};
 
 use super::{Decision, object_of};
 
@@ -42,7 +42,7 @@ fn one(
 ) -> Decision {
     let field = Field::Request { container: container.name.clone(), resource };
     let known = series.known_at(now.timestamp());
-    let hold = |wanted, why| Decision::Hold { field: Some(field.clone()), wanted, why };
+    let hold = |wanted: Option<Quantity>, why| Decision::Hold { field: Some(field.clone()), wanted: wanted.map(Value::from), why };
 
     let (have, need) = (known.measured_span(), delta(policy.least_history));
     if have < need {
@@ -58,8 +58,8 @@ fn one(
     };
     let Some(used) = percentile(&known, share) else { return hold(None, HoldReason::ShortHistory { have: TimeDelta::zero(), need }) };
     let shown = match resource {
-        Resource::Cpu => Value::Cpu(Millicores::from_cores(used)),
-        Resource::Memory => Value::Memory(Bytes::from_bytes_rounded(used)),
+        Resource::Cpu => Quantity::Cpu(Millicores::from_cores(used)),
+        Resource::Memory => Quantity::Memory(Bytes::from_bytes_rounded(used)),
     };
     let mut reasons = vec![Reason::Usage { percentile: share, used: shown, headroom: policy.headroom, history: have }];
 
@@ -69,17 +69,17 @@ fn one(
             let wanted = Millicores::from_cores(sized).max(policy.min_cpu);
             let to = container.cpu_limit.map_or(wanted, |limit| wanted.min(limit));
             if to < wanted {
-                reasons.push(Reason::AtLimit { limit: Value::Cpu(to), wanted: Value::Cpu(wanted) });
+                reasons.push(Reason::AtLimit { limit: Quantity::Cpu(to), wanted: Quantity::Cpu(wanted) });
             }
-            (container.cpu_request.map(Value::Cpu), Value::Cpu(to))
+            (container.cpu_request.map(Quantity::Cpu), Quantity::Cpu(to))
         }
         Resource::Memory => {
             let wanted = Bytes::from_bytes_rounded(sized).max(policy.min_memory);
             let to = container.memory_limit.map_or(wanted, |limit| wanted.min(limit));
             if to < wanted {
-                reasons.push(Reason::AtLimit { limit: Value::Memory(to), wanted: Value::Memory(wanted) });
+                reasons.push(Reason::AtLimit { limit: Quantity::Memory(to), wanted: Quantity::Memory(wanted) });
             }
-            (container.memory_request.map(Value::Memory), Value::Memory(to))
+            (container.memory_request.map(Quantity::Memory), Quantity::Memory(to))
         }
     };
     if from == Some(to) {
@@ -94,7 +94,7 @@ fn one(
     if capacity_follows(workload, resource) {
         return hold(Some(to), HoldReason::CapacityFollows { resource });
     }
-    Decision::Change { object: object_of(workload), field, from, to, reasons }
+    Decision::Change { object: object_of(workload), field, from: from.map(Value::from), to: to.into(), reasons }
 }
 
 /// The least value that at least `share` percent of the measured points do not exceed; `None` without any.
@@ -104,10 +104,9 @@ fn percentile(series: &Series, share: f64) -> Option<f64> {
     (rank < values.len()).then(|| *values.select_nth_unstable_by(rank, f64::total_cmp).1)
 }
 
-fn relative(from: Value, to: Value) -> Option<f64> {
-    let number = |value| match value {
-        Value::Count(n) => f64::from(n),
-        Value::Cpu(Millicores(n)) | Value::Memory(Bytes(n)) => n as f64,
+fn relative(from: Quantity, to: Quantity) -> Option<f64> {
+    let number = |quantity| match quantity {
+        Quantity::Cpu(Millicores(n)) | Quantity::Memory(Bytes(n)) => n as f64,
     };
     (number(from) > 0.0).then(|| number(to) / number(from) - 1.0)
 }

@@ -6,7 +6,7 @@ use crate::model::record::RecordedChange;
 use crate::model::snapshot::Usage;
 use crate::model::{
     Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, RenderedWorkload, RepoPath, Resource, Route,
-    ScaledObject, Scaler, ScalingPolicy, Series, WorkloadKind,
+    ScaledObject, Scaler, ScalingPolicy, Series, Site, SiteKind, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -50,6 +50,7 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
             containers: vec![container],
             scaler,
             annotations: std::collections::BTreeMap::new(),
+            fields: vec![],
         },
         policy: policy(spec),
         policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
@@ -141,7 +142,15 @@ fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
         model: None,
         peak: None,
         floor: None,
-        changed: vec![RecordedChange { field: Field::Replicas, from: None, to: Value::Count(9), reasons: vec![] }],
+        changed: vec![RecordedChange {
+            overlay: RepoPath::root(),
+            object: object_of(&workload(spec, 9, Scaler::None)),
+            field: Field::Replicas,
+            from: None,
+            to: Value::Count(9),
+            site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component },
+            reasons: vec![],
+        }],
         held: vec![],
         commit: commit.map(Into::into),
     };
@@ -191,7 +200,7 @@ fn capacity_is_given_or_follows_from_requests() {
 fn requests_follow_usage_and_spare_the_scale_point() {
     let field = |resource| Field::Request { container: "app".into(), resource };
     let plan_plain = plan_for(workload("signal: cpu, capacityPerReplica: 1", 1, Scaler::None), 0.5);
-    let to = |resource| plan_plain.changes.iter().find(|change| change.field == field(resource)).map(|change| change.to);
+    let to = |resource| plan_plain.changes.iter().find(|change| change.field == field(resource)).map(|change| change.to.clone());
     assert_eq!(to(Resource::Cpu), Some(Value::Cpu(Millicores(575))));
     assert_eq!(to(Resource::Memory), Some(Value::Memory(Bytes(230 << 20))));
     let derived = plan_for(workload("signal: cpu", 1, Scaler::None), 0.5);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::edit::Group;
-use crate::model::{Bytes, Change, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
+use crate::model::{Bytes, Change, Field, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -18,9 +18,12 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
     text.push_str("\n\n");
     for overlay in &group.proven.overlays {
         let _ = writeln!(text, "{} ({}):", overlay.edit.overlay, overlay.proof);
+        if let Some(mend) = &overlay.edit.mend {
+            let _ = writeln!(text, "- Prescale's component is written anew, with the values that it held: {}", mend.why);
+        }
         for sited in &overlay.edit.changes {
             let change = &sited.change;
-            let from = change.from.map_or("unset".to_owned(), |value| value.to_string());
+            let from = change.from.as_ref().map_or("unset".to_owned(), ToString::to_string);
             let _ = writeln!(text, "- {} {}: {from} -> {}  [{}]", change.workload, change.field, change.to, site(&sited.site));
             for because in &change.reasons {
                 let _ = writeln!(text, "    {}", reason(because));
@@ -50,14 +53,15 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
 fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
     let what = match rhythm {
         Rhythm::Floor => "floor",
-        Rhythm::Template => "request",
+        Rhythm::Template if changes.iter().all(|change| matches!(change.field, Field::Request { .. } | Field::Limit { .. })) => "request",
+        Rhythm::Template => "setting",
     };
     let one = |change: &Change| {
-        let from = change.from.map(|value| format!(" from {value}")).unwrap_or_default();
+        let from = change.from.as_ref().map(|value| format!(" from {value}")).unwrap_or_default();
         format!("{} {}{from} to {}", change.workload.name, change.field, change.to)
     };
     let listed = match changes {
-        [] => return format!("Set no {what}"),
+        [] => return "Mend Prescale's component".to_owned(),
         [only] => format!("Set {}", one(only)),
         [first, rest @ ..] => format!("Set {} and {} more", one(first), rest.len()),
     };
@@ -196,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit, Sited};
-    use crate::model::{Field, ObjectRef, Place, Proven, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
+    use crate::model::{ObjectRef, Place, Proven, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
 
     fn change(name: &str, field: Field, from: Option<Value>, to: Value, reasons: Vec<Reason>) -> Sited {
         let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() };
@@ -216,6 +220,7 @@ mod tests {
             files: BTreeMap::new(),
             roots: BTreeSet::new(),
             reaches: Vec::new(),
+            mend: None,
         };
         let proof = Proof::Rendered {
             before: "a".repeat(64),
@@ -265,5 +270,11 @@ mod tests {
             let text = commit(&group(changes, Rhythm::Template), &plan(), None);
             assert_eq!(text.lines().next(), Some(subject));
         }
+        let key = Field::PodAnnotation { key: "example.org/revision".into() };
+        let lines = change(long, key.clone(), None, Value::Text("one\ntwo".into()), vec![]);
+        let text = commit(&group(vec![lines, sited()], Rhythm::Template), &plan(), None);
+        assert_eq!(text.lines().next(), Some("Set 2 settings"));
+        let text = commit(&group(vec![change("web", key, None, Value::Text("one\ntwo".into()), vec![])], Rhythm::Template), &plan(), None);
+        assert_eq!(text.lines().next(), Some(r"Set web pod annotation example.org/revision to one\ntwo"));
     }
 }

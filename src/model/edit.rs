@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Change, FileMode, Held, Proof, RepoPath, Rhythm, Route, Site};
+use super::{Change, Field, FileMode, Held, ObjectRef, Proof, Refusal, RepoPath, Rhythm, Route, Site, Value};
 
 /// A change with the place that was found for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,12 +34,51 @@ pub struct OverlayEdit {
     pub overlay: RepoPath,
     /// The changes that found their site.
     pub changes: Vec<Sited>,
-    /// The files that they touch or create.
-    pub files: BTreeMap<RepoPath, NewFile>,
+    /// The files that they touch or create; absent is the content of one that goes.
+    pub files: BTreeMap<RepoPath, Option<NewFile>>,
     /// The folders that must be there to render the overlay.
     pub roots: BTreeSet<RepoPath>,
     /// Other overlays that read a touched file: their renders may change by these changes and in nothing else, or not at all.
     pub reaches: Vec<Reached>,
+    /// Set where the overlay did not render before, since Prescale's Component no longer applied, and does now.
+    pub mend: Option<Mend>,
+}
+
+/// How an overlay is mended whose Component of Prescale's no longer applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mend {
+    /// What did not apply, and why.
+    pub why: Refusal,
+    /// Files in the place of those that no longer apply, so that the overlay renders without their values.
+    pub without: BTreeMap<RepoPath, Option<NewFile>>,
+    /// What moves between the render without them and the one after the edit.
+    pub moved: Vec<Moved>,
+}
+
+/// A field that moves between two renders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// The object that holds it.
+    pub object: ObjectRef,
+    /// The field.
+    pub field: Field,
+    /// Its value before; absent where nothing sets it.
+    pub from: Option<Value>,
+    /// Its value after.
+    pub to: Value,
+}
+
+impl OverlayEdit {
+    /// What moves between the renders that prove it.
+    pub fn moved(&self) -> Vec<Moved> {
+        let of = |Sited { change, .. }: &Sited| Moved {
+            object: change.object.clone(),
+            field: change.field.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        };
+        self.mend.as_ref().map_or_else(|| self.changes.iter().map(of).collect(), |mend| mend.moved.clone())
+    }
 }
 
 /// An overlay that reads a touched file of another one.
@@ -107,8 +146,8 @@ impl Proven {
         self.overlays.iter().flat_map(|overlay| overlay.edit.changes.iter().map(|sited| (sited, &overlay.proof)))
     }
 
-    /// The files of all overlays.
-    pub fn files(&self) -> BTreeMap<&RepoPath, &NewFile> {
-        self.overlays.iter().flat_map(|overlay| &overlay.edit.files).collect()
+    /// The files of all overlays; absent is the content of one that goes.
+    pub fn files(&self) -> BTreeMap<&RepoPath, Option<&NewFile>> {
+        self.overlays.iter().flat_map(|overlay| &overlay.edit.files).map(|(path, file)| (path, file.as_ref())).collect()
     }
 }

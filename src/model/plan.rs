@@ -7,109 +7,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Millicores, ObjectRef, Place, Refusal, RepoPath, Resource, Signal, Window, WorkloadId};
-
-/// A field that Prescale writes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Field {
-    /// `spec.replicas` of the workload.
-    Replicas,
-    /// `spec.minReplicas` of its HPA.
-    MinReplicas,
-    /// `spec.maxReplicas` of its HPA.
-    MaxReplicas,
-    /// `spec.minReplicaCount` of its ScaledObject.
-    MinReplicaCount,
-    /// `spec.maxReplicaCount` of its ScaledObject.
-    MaxReplicaCount,
-    /// `resources.requests` of a container.
-    Request {
-        /// The container's name.
-        container: String,
-        /// Which resource.
-        resource: Resource,
-    },
-    /// `resources.limits` of a container.
-    Limit {
-        /// The container's name.
-        container: String,
-        /// Which resource.
-        resource: Resource,
-    },
-}
-
-impl Field {
-    /// How this kind of change moves.
-    pub fn rhythm(&self) -> Rhythm {
-        match self {
-            Self::Replicas | Self::MinReplicas | Self::MaxReplicas | Self::MinReplicaCount | Self::MaxReplicaCount => Rhythm::Floor,
-            Self::Request { .. } | Self::Limit { .. } => Rhythm::Template,
-        }
-    }
-
-    /// Where it stands in the rendered object, an item of a list going by its name.
-    pub fn path(&self) -> Vec<String> {
-        let resources = |container: &String, group: &str, resource: &Resource| {
-            ["spec", "template", "spec", "containers", container, "resources", group, resource.as_str()].map(ToOwned::to_owned).to_vec()
-        };
-        match self {
-            Self::Replicas => vec!["spec".to_owned(), "replicas".to_owned()],
-            Self::MinReplicas => vec!["spec".to_owned(), "minReplicas".to_owned()],
-            Self::MaxReplicas => vec!["spec".to_owned(), "maxReplicas".to_owned()],
-            Self::MinReplicaCount => vec!["spec".to_owned(), "minReplicaCount".to_owned()],
-            Self::MaxReplicaCount => vec!["spec".to_owned(), "maxReplicaCount".to_owned()],
-            Self::Request { container, resource } => resources(container, "requests", resource),
-            Self::Limit { container, resource } => resources(container, "limits", resource),
-        }
-    }
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Replicas => f.pad("replicas"),
-            Self::MinReplicas => f.pad("minReplicas"),
-            Self::MaxReplicas => f.pad("maxReplicas"),
-            Self::MinReplicaCount => f.pad("minReplicaCount"),
-            Self::MaxReplicaCount => f.pad("maxReplicaCount"),
-            Self::Request { container, resource } => f.pad(&format!("{container} requests.{resource}")),
-            Self::Limit { container, resource } => f.pad(&format!("{container} limits.{resource}")),
-        }
-    }
-}
-
-/// How a kind of change moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Rhythm {
-    /// Often; restarts nothing.
-    Floor,
-    /// Rarely; a change of the pod template restarts every pod.
-    Template,
-}
-
-/// What a field holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// A replica count.
-    Count(u32),
-    /// A CPU quantity.
-    Cpu(Millicores),
-    /// A memory quantity.
-    Memory(Bytes),
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Count(count) => count.fmt(f),
-            Self::Cpu(cpu) => cpu.fmt(f),
-            Self::Memory(memory) => memory.fmt(f),
-        }
-    }
-}
+use super::{Field, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Value, Window, WorkloadId};
 
 /// Which way a change travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -204,16 +102,16 @@ pub enum Reason {
     /// A request never exceeds its limit.
     AtLimit {
         /// The limit.
-        limit: Value,
+        limit: Quantity,
         /// What usage asks for.
-        wanted: Value,
+        wanted: Quantity,
     },
     /// A percentile of what the container used, with headroom.
     Usage {
         /// The percentile, 0–100.
         percentile: f64,
         /// Its value, rounded up.
-        used: Value,
+        used: Quantity,
         /// The headroom on top, as a share.
         headroom: f64,
         /// How much history stands behind it, in seconds.
@@ -428,7 +326,7 @@ pub struct Plan {
 }
 
 /// How a site sets a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SiteKind {
     /// An entry of the overlay's `replicas:` transformer.
@@ -446,7 +344,7 @@ pub enum SiteKind {
 }
 
 /// The place that owns a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Site {
     /// File and line.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use std::collections::BTreeMap;
 
-use super::{Field, Plan, Reason, Sited, Value, WorkloadId};
+use super::{Field, ObjectRef, Plan, Reason, RepoPath, Site, Sited, Value, WorkloadId};
 
 /// One line of the state's records: a workload at a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,18 +29,54 @@ pub struct Record {
     pub commit: Option<String>,
 }
 
-/// A change as it was recorded.
+/// A change as it was recorded: all that is needed to make it again, or to take it back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "Line")]
 pub struct RecordedChange {
+    /// The overlay that it was made in.
+    pub overlay: RepoPath,
+    /// The object that holds the field.
+    pub object: ObjectRef,
     /// The field.
     pub field: Field,
     /// The value before; absent where nothing set it.
     pub from: Option<Value>,
     /// The value written.
     pub to: Value,
+    /// Where it was written.
+    pub site: Site,
     /// Why.
     pub reasons: Vec<Reason>,
+}
+
+/// A [`RecordedChange`] whose values still need their type, which the field knows.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    overlay: RepoPath,
+    object: ObjectRef,
+    field: Field,
+    from: Option<serde_json::Value>,
+    to: serde_json::Value,
+    site: Site,
+    reasons: Vec<Reason>,
+}
+
+impl TryFrom<Line> for RecordedChange {
+    type Error = serde_json::Error;
+
+    fn try_from(line: Line) -> Result<Self, serde_json::Error> {
+        let value_type = line.field.value_type();
+        Ok(Self {
+            overlay: line.overlay,
+            object: line.object,
+            from: line.from.map(|from| value_type.read(from)).transpose()?,
+            to: value_type.read(line.to)?,
+            field: line.field,
+            site: line.site,
+            reasons: line.reasons,
+        })
+    }
 }
 
 impl Record {
@@ -64,16 +100,65 @@ impl Record {
         for held in &plan.held {
             records.entry(held.workload.clone()).or_insert_with(|| blank(&held.workload)).held.push(held.why.code().to_owned());
         }
-        for (Sited { change, .. }, commit) in written {
+        for (Sited { change, site }, commit) in written {
             let record = records.entry(change.workload.clone()).or_insert_with(|| blank(&change.workload));
             record.commit = Some(commit);
             record.changed.push(RecordedChange {
+                overlay: change.overlay.clone(),
+                object: change.object.clone(),
                 field: change.field.clone(),
-                from: change.from,
-                to: change.to,
+                from: change.from.clone(),
+                to: change.to.clone(),
+                site: site.clone(),
                 reasons: change.reasons.clone(),
             });
         }
         records.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Direction, Metric, Resource, ValueType};
+
+    #[test]
+    fn a_change_comes_back_as_it_was() {
+        let value = |value_type: ValueType, json| value_type.read(json).unwrap();
+        let field = |json| serde_json::from_value::<Field>(json).unwrap();
+        let metric = Metric { resource: Resource::Memory, container: Some("app".to_owned()) };
+        assert_eq!(
+            field(serde_json::json!({"targetValue": {"resource": "memory", "container": "app"}})),
+            Field::TargetValue(metric.clone())
+        );
+        let window = serde_json::json!([
+            {"name": "prescale-1", "timezone": "Etc/UTC", "start": "0 8 25 11 *", "end": "0 9 25 11 *", "desiredReplicas": 4}
+        ]);
+        for (field, to) in [
+            (Field::Replicas, value(ValueType::Count, 3.into())),
+            (Field::TargetUtilization(metric.clone()), value(ValueType::Percent, 70.into())),
+            // Text that another type would read as its own.
+            (Field::TargetValue(metric), value(ValueType::Memory, "1000".into())),
+            (Field::Stabilization(Direction::ScaleUp), value(ValueType::Stabilization, 0.into())),
+            (Field::PodAnnotation { key: "a/b".to_owned() }, value(ValueType::Text, "100m".into())),
+            (Field::Schedule, value(ValueType::Schedule, window)),
+        ] {
+            assert_eq!(field.value_type(), to.value_type());
+            let place = crate::model::Place { path: RepoPath::parse("a/b.yaml").unwrap(), line: Some(3) };
+            let change = RecordedChange {
+                overlay: RepoPath::parse("a").unwrap(),
+                object: ObjectRef { group: "g".to_owned(), kind: "K".to_owned(), namespace: String::new(), name: "n".to_owned() },
+                field,
+                from: Some(to.clone()),
+                to,
+                site: Site { place, kind: crate::model::SiteKind::Component },
+                reasons: Vec::new(),
+            };
+            let text = serde_json::to_string(&change).unwrap();
+            assert_eq!(serde_json::from_str::<RecordedChange>(&text).unwrap(), change);
+        }
+        for (value_type, json) in [(ValueType::Percent, 0), (ValueType::Stabilization, 3601)] {
+            assert!(value_type.read(json.into()).unwrap_err().to_string().contains("out of range"));
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::RepoPath;
 
 /// A place that a person can open: file and, where known, 1-based line.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The file.
     pub path: RepoPath,
@@ -69,6 +69,8 @@ refusal_codes! {
     OutsideScope = "outside-allowed-folders",
     /// No rendered object matches.
     NoTarget = "no-such-target",
+    /// Several items of a list answer to the field.
+    Ambiguous = "ambiguous-target",
     /// Several kinds share the name, and `replicas:` would hit them all.
     SharedName = "name-shared-by-kinds",
     /// Something later in Kustomize's order sets the field, so that an edit would have no effect.

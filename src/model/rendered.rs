@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Bytes, Field, Millicores, ObjectRef, Refusal, RepoPath, Resource, Value, WorkloadId};
+use super::{Bytes, Field, Millicores, ObjectRef, Refusal, RepoPath, Value, WorkloadId};
 
 /// The workloads of one overlay, and what in it could not be read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,28 +30,14 @@ pub struct RenderedWorkload {
     pub scaler: Scaler,
     /// The workload's own annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Each field of it and of its autoscaler, where it has one, with what it holds.
+    pub fields: Vec<(Field, Value)>,
 }
 
 impl RenderedWorkload {
-    /// What a field holds; `None` where nothing sets it.
-    pub fn value(&self, field: &Field) -> Option<Value> {
-        let container = |name: &str| self.containers.iter().find(|container| container.name == name);
-        match (field, &self.scaler) {
-            (Field::Replicas, _) => self.replicas.map(Value::Count),
-            (Field::MinReplicas, Scaler::Hpa(hpa)) => hpa.min.map(Value::Count),
-            (Field::MaxReplicas, Scaler::Hpa(hpa)) => hpa.max.map(Value::Count),
-            (Field::MinReplicaCount, Scaler::Keda(scaled)) => scaled.min.map(Value::Count),
-            (Field::MaxReplicaCount, Scaler::Keda(scaled)) => scaled.max.map(Value::Count),
-            (Field::Request { container: name, resource }, _) => match resource {
-                Resource::Cpu => container(name)?.cpu_request.map(Value::Cpu),
-                Resource::Memory => container(name)?.memory_request.map(Value::Memory),
-            },
-            (Field::Limit { container: name, resource }, _) => match resource {
-                Resource::Cpu => container(name)?.cpu_limit.map(Value::Cpu),
-                Resource::Memory => container(name)?.memory_limit.map(Value::Memory),
-            },
-            _ => None,
-        }
+    /// What a field of it or of its autoscaler holds; `None` where nothing sets it, or nothing that could be read.
+    pub fn value(&self, field: &Field) -> Option<&Value> {
+        self.fields.iter().find(|(other, _)| other == field).map(|(_, value)| value)
     }
 }
 

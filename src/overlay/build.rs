@@ -11,8 +11,8 @@ use super::merge::Lists;
 use super::node::Node;
 use super::object::{By, Id, Object};
 use super::reference::{self, Rules};
-use super::{replacement, transform};
-use crate::model::{Refusal, RefusalCode, RepoPath};
+use super::{component, replacement, transform};
+use crate::model::{Place, Refusal, RefusalCode, RepoPath};
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
@@ -24,6 +24,8 @@ pub(super) struct Build {
     pub(super) unread: Vec<Refusal>,
     /// The folders that were read from.
     pub(super) roots: BTreeSet<RepoPath>,
+    /// Why patches of the overlay's own Component do not apply; what they meant was carried out all the same.
+    pub(super) broken: Vec<Refusal>,
     /// The objects, by number, as they are when the overlay's own components have run, Prescale's excepted.
     pub(super) at_component: BTreeMap<usize, Rc<Node>>,
 }
@@ -257,7 +259,7 @@ impl Builder<'_> {
         transform::namespace(&kustomization.text("namespace"), false, objects);
         transform::prefix(&kustomization.text("namePrefix"), &kustomization.text("nameSuffix"), objects);
         transform::labels(kustomization, objects);
-        transform::annotations(kustomization, objects);
+        transform::annotations(kustomization, objects, &self.rules);
         for entry in kustomization.list("patchesJson6902") {
             self.patch(kustomization, entry, objects)?;
         }
@@ -310,6 +312,13 @@ impl Builder<'_> {
         self.build.unread.push(refusal(RefusalCode::Replaced));
         self.veil(objects);
         Ok(())
+    }
+
+    /// Whether Prescale wrote this patch of the overlay's own Component.
+    pub(super) fn is_own_patch(&self, kustomization: &Kustomization, patch: &Node) -> bool {
+        let own = self.stack.len() == 2 && Some(&kustomization.folder) == self.overlay.join(COMPONENT).as_ref();
+        let ours = |place: Place| self.files.bytes(&place.path).is_some_and(|bytes| bytes.starts_with(component::HEADER.as_bytes()));
+        own && patch.place().is_some_and(ours)
     }
 
     /// Whether objects may be missing here that Kustomize would have.

@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::fields::{self, Part};
+use super::fields;
 use super::json_patch;
 use super::merge::Lists;
 use super::node::{Data, Node, Step};
 use super::object::Id;
-use crate::model::{Field, Value};
+use super::schedule;
+use crate::model::{Field, Part, Schedule, Value};
 
 /// The first line of every file that Prescale owns.
 pub(super) const HEADER: &str =
@@ -25,9 +26,12 @@ pub(super) struct Owned {
     pub(super) values: BTreeMap<Field, Value>,
 }
 
-/// Writes the files of the Component for these objects, by their names.
+/// Writes the files of the Component for these objects, by their names; without objects there are none.
 pub(super) fn write(owned: &[Owned]) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
+    if owned.is_empty() {
+        return files;
+    }
     let mut entries = BTreeMap::new();
     for owned in owned {
         let id = Id::of(&owned.tree);
@@ -54,6 +58,16 @@ pub(super) fn write(owned: &[Owned]) -> BTreeMap<String, String> {
     files
 }
 
+/// A patch that sets nothing, where an object's patch has this name.
+pub(super) fn idle(tree: &Rc<Node>, name: &str) -> Option<String> {
+    let id = Id::of(tree);
+    (file_name(&id) == name).then(|| {
+        let mut text = format!("{HEADER}\n");
+        print(&merge_patch(&id, &Owned { tree: tree.clone(), values: BTreeMap::new() }), 0, &mut text);
+        text
+    })
+}
+
 /// The file of an object's patch. Namespaces hold no `_`, kinds no `-`: two objects never share a file.
 fn file_name(id: &Id) -> String {
     let namespace = if id.namespace.is_empty() { String::new() } else { format!("{}_", id.namespace) };
@@ -62,7 +76,8 @@ fn file_name(id: &Id) -> String {
 
 /// Whether a merge would replace a list that a field stands in, so that it takes a JSON patch.
 fn needs_positions(id: &Id, owned: &Owned) -> bool {
-    let in_list = |field: &Field| fields::parts(field).iter().any(|part| matches!(part, Part::Named(_)));
+    let in_list =
+        |field: &Field| *field == Field::Schedule || fields::parts(field, &owned.tree).iter().any(|part| matches!(part, Part::Item(_)));
     Lists::of(&id.api_version, &id.kind) == Lists::Replaced && owned.values.keys().any(in_list)
 }
 
@@ -77,10 +92,14 @@ fn text(text: &str) -> Out {
     Out::Scalar(plain(text))
 }
 
-fn number_or_text(value: Value) -> Out {
-    match fields::write(value, None) {
-        Json::String(quantity) => text(&quantity),
-        number => Out::Scalar(number.to_string()),
+impl From<Json> for Out {
+    fn from(json: Json) -> Self {
+        match json {
+            Json::String(string) => text(&string),
+            Json::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            Json::Object(entries) => Self::Map(entries.into_iter().map(|(key, value)| (key, value.into())).collect()),
+            scalar => Self::Scalar(scalar.to_string()),
+        }
     }
 }
 
@@ -95,7 +114,7 @@ fn merge_patch(id: &Id, owned: &Owned) -> Out {
         ("metadata".to_owned(), Out::Map(metadata)),
     ]);
     for (field, value) in &owned.values {
-        place(&mut patch, &fields::parts(field), Some(&owned.tree), number_or_text(*value));
+        place(&mut patch, &fields::parts(field, &owned.tree), Some(&owned.tree), fields::write(value, None).into());
     }
     patch
 }
@@ -107,17 +126,18 @@ fn place(out: &mut Out, parts: &[Part], input: Option<&Rc<Node>>, value: Out) {
         (None, out) => *out = value,
         (Some((Part::Key(key), rest)), Out::Map(entries)) => {
             let at = entries.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
-                let empty = if matches!(rest.first(), Some(Part::Named(_))) { Out::List(Vec::new()) } else { Out::Map(Vec::new()) };
-                entries.push(((*key).to_owned(), empty));
+                let empty = if matches!(rest.first(), Some(Part::Item(_))) { Out::List(Vec::new()) } else { Out::Map(Vec::new()) };
+                entries.push((key.to_string(), empty));
                 entries.len() - 1
             });
             place(&mut entries[at].1, rest, input.and_then(|node| node.get(key)), value);
         }
-        (Some((Part::Named(name), rest)), Out::List(items)) => {
-            let names: Vec<&str> = input.map_or(&[][..], |list| list.items()).iter().map(|item| item.text_at(&["name"])).collect();
-            let Some(index) = names.iter().position(|other| other == name) else { return };
+        (Some((Part::Item(marks), rest)), Out::List(items)) => {
+            let there = input.map_or(&[][..], |list| list.items());
+            let Some(index) = there.iter().position(|item| fields::bears(item, marks)) else { return };
+            // Kustomize merges lists of containers alone, by their names.
             while items.len() <= index {
-                items.push(Out::Map(vec![("name".to_owned(), text(names[items.len()]))]));
+                items.push(Out::Map(vec![("name".to_owned(), text(there[items.len()].text_at(&["name"])))]));
             }
             place(&mut items[index], rest, input.and_then(|list| list.items().get(index)), value);
         }
@@ -130,25 +150,55 @@ fn operations(owned: &Owned, page: &mut String) {
     let mut input = owned.tree.clone();
     let mut tested = BTreeSet::new();
     for (field, value) in &owned.values {
-        let parts = fields::parts(field);
-        let (steps, present) = fields::steps(field, &input);
+        if let Value::Schedule(schedule) = value {
+            triggers(&owned.tree, schedule, page);
+            continue;
+        }
+        let parts = fields::parts(field, &input);
+        let mut steps = fields::steps(&parts, &input);
         for (index, step) in steps.iter().enumerate() {
-            if let (Step::Index(_), Part::Named(name)) = (step, &parts[index])
+            if let (Step::Index(_), Part::Item(marks)) = (step, &parts[index])
                 && tested.insert(steps[..=index].to_vec())
             {
-                let _ = writeln!(page, "- op: test\n  path: {}/name\n  value: {}", json_patch::pointer(&steps[..=index]), plain(name));
+                for mark in marks {
+                    test(&steps[..=index], mark.at, &mark.is, page);
+                }
             }
         }
         // The first missing key is added with all that comes below it.
-        let present = present.min(parts.len() - 1);
-        let Some(keys) = fields::keys(field, present) else { continue };
-        let mut path = steps[..present].to_vec();
-        path.push(Step::key(keys[0]));
-        let _ = write!(page, "- op: add\n  path: {}\n  value:", json_patch::pointer(&path));
-        let value = keys[1..].iter().rev().fold(number_or_text(*value), |inner, key| Out::Map(vec![((*key).to_owned(), inner)]));
-        print_after_key(&value, 4, page);
+        steps.truncate(parts.len().saturating_sub(1));
+        let Some(keys) = fields::keys(&parts[steps.len()..]) else { continue };
+        let Some((first, below)) = keys.split_first() else { continue };
+        steps.push(Step::key(first));
+        let value = below.iter().rev().fold(fields::write(value, None).into(), |inner, key| Out::Map(vec![((*key).to_owned(), inner)]));
+        add(&json_patch::pointer(&steps), &value, page);
         fields::put(&mut input, field, &Node::new(Data::Bool(true)));
     }
+}
+
+/// Takes away the triggers of Prescale that are there, from the last to the first, and adds those of a schedule after people's.
+fn triggers(tree: &Node, schedule: &Schedule, page: &mut String) {
+    for (index, trigger) in schedule::triggers(tree).iter().enumerate().rev().filter(|(_, trigger)| schedule::is_own(trigger)) {
+        let steps = [Step::key("spec"), Step::key("triggers"), Step::Index(index)];
+        test(&steps, &["name"], trigger.text_at(&["name"]), page);
+        let _ = writeln!(page, "- op: remove\n  path: {}", json_patch::pointer(&steps));
+    }
+    if !schedule.is_empty() && tree.at(&["spec", "triggers"]).is_none_or(|list| list.is_null()) {
+        add("/spec/triggers", &Out::List(Vec::new()), page);
+    }
+    for window in schedule.windows() {
+        add("/spec/triggers/-", &schedule::trigger(window).into(), page);
+    }
+}
+
+fn test(item: &[Step], at: &[&str], is: &str, page: &mut String) {
+    let steps: Vec<Step> = item.iter().cloned().chain(at.iter().map(|key| Step::key(key))).collect();
+    let _ = writeln!(page, "- op: test\n  path: {}\n  value: {}", plain(&json_patch::pointer(&steps)), plain(is));
+}
+
+fn add(pointer: &str, value: &Out, page: &mut String) {
+    let _ = write!(page, "- op: add\n  path: {}\n  value:", plain(pointer));
+    print_after_key(value, 4, page);
 }
 
 /// Prints a value whose first line is indented already.
@@ -176,6 +226,8 @@ fn print(out: &Out, indent: usize, page: &mut String) {
 fn print_after_key(out: &Out, indent: usize, page: &mut String) {
     if let Out::Scalar(text) = out {
         let _ = writeln!(page, " {text}");
+    } else if matches!(out, Out::List(items) if items.is_empty()) {
+        page.push_str(" []\n");
     } else {
         let _ = write!(page, "\n{}", " ".repeat(indent));
         print(out, indent, page);
@@ -184,12 +236,12 @@ fn print_after_key(out: &Out, indent: usize, page: &mut String) {
 
 /// A scalar without quotes where it reads as text all the same.
 fn plain(text: &str) -> String {
-    let word = text.starts_with(|c: char| c.is_ascii_alphabetic())
+    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         && !matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
     // `250m`, `1Gi`: digits, then a unit that is no exponent.
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let quantity = unit.len() < text.len() && matches!(unit, "m" | "Ki" | "Mi" | "Gi" | "Ti");
-    let safe = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '\\'));
+    let safe = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '\\' | '~'));
     if safe && (word || quantity) { text.to_owned() } else { Json::from(text).to_string() }
 }
 

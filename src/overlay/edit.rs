@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::argo::Overrides;
 use super::build::{Additions, Build, COMPONENT, build};
@@ -15,9 +14,10 @@ use super::node::{Node, Step};
 use super::object::{Object, Setter};
 use super::owners;
 use super::readers::{self, Move, Roots};
+use super::schedule;
 use super::site::{Decision, Known};
 use super::yaml::{self, NewNode, Operation, Target};
-use crate::model::edit::{Edited, NewFile, OverlayEdit, Reached, Sited};
+use crate::model::edit::{Edited, Mend, Moved, NewFile, OverlayEdit, Reached, Sited};
 use crate::model::{Change, Entry, Field, FileMode, Held, HoldReason, Refusal, RefusalCode, RepoPath, Site, Tree, Value};
 
 /// What may be written.
@@ -46,6 +46,25 @@ pub fn edit(changes: &[Change], tree: &Tree, scope: &Scope) -> Edited {
     edited
 }
 
+/// Writes the Component of each of these overlays anew where it no longer applies, though nothing is to change; or says why not.
+pub fn mend(overlays: &[RepoPath], tree: &Tree, scope: &Scope) -> Vec<Result<OverlayEdit, Refusal>> {
+    let files = Files::new(tree);
+    let broken = |overlay: &RepoPath| {
+        let before = build(&files, overlay, &Additions::default()).ok()?;
+        (!before.broken.is_empty()).then_some(before)
+    };
+    let broken: Vec<(&RepoPath, Build)> = overlays.iter().filter_map(|overlay| Some((overlay, broken(overlay)?))).collect();
+    if broken.is_empty() {
+        return Vec::new();
+    }
+    let (graph, overrides, roots) = (Graph::new(&files), Overrides::default(), Roots::default());
+    let mend = |(overlay, before): (&RepoPath, Build)| {
+        let editor = Editor { files: &files, graph: &graph, overrides: &overrides, roots: &roots, scope, overlay, held: Vec::new() };
+        editor.attempt(&before, &[]).map(|outcome| editor.finish(&[], outcome))
+    };
+    broken.into_iter().map(mend).collect()
+}
+
 /// The edit of one overlay.
 struct Editor<'a> {
     files: &'a Files<'a>,
@@ -67,14 +86,18 @@ struct Planned<'a> {
     decision: Decision,
 }
 
+/// The files that an edit touches or creates; absent is the content of one that goes.
+type NewFiles = BTreeMap<RepoPath, Option<NewFile>>;
+
 /// What an edit came to, once it is checked.
 struct Outcome {
-    files: BTreeMap<RepoPath, NewFile>,
+    files: NewFiles,
     /// Where each change stands now.
     sites: Vec<Site>,
     roots: BTreeSet<RepoPath>,
     /// Other overlays that read a touched file, and whether they move.
     reaches: BTreeMap<RepoPath, bool>,
+    mend: Option<Mend>,
 }
 
 impl<'a> Editor<'a> {
@@ -83,7 +106,7 @@ impl<'a> Editor<'a> {
             workload: change.workload.clone(),
             overlay: change.overlay.clone(),
             field: Some(change.field.clone()),
-            wanted: Some(change.to),
+            wanted: Some(change.to.clone()),
             why,
         });
     }
@@ -118,7 +141,7 @@ impl<'a> Editor<'a> {
             let mut good = Vec::new();
             for mut one in planned {
                 let mut alone = self.attempt(&before, std::slice::from_ref(&one));
-                if alone.is_err() && matches!(one.decision, Decision::Splice { operation: Operation::Insert { .. }, .. }) {
+                if alone.is_err() && one.decision.only_adds() {
                     // What cannot be added to the overlay's own statement may win in the Component.
                     one.decision = Decision::Component;
                     alone = self.attempt(&before, std::slice::from_ref(&one));
@@ -133,12 +156,7 @@ impl<'a> Editor<'a> {
         }
         match outcome {
             Ok(_) if planned.is_empty() => None,
-            Ok(Outcome { files, sites, roots, reaches }) => {
-                let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-                let reaches =
-                    reaches.into_iter().map(|(overlay, moves)| Reached { roots: self.roots.of(self.files, &overlay), overlay, moves });
-                Some(OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches: reaches.collect() })
-            }
+            Ok(outcome) => Some(self.finish(&planned, outcome)),
             Err(refusal) => {
                 for one in planned {
                     self.hold(one.change, HoldReason::Refused(refusal.clone()));
@@ -148,20 +166,29 @@ impl<'a> Editor<'a> {
         }
     }
 
+    fn finish(&self, planned: &[Planned<'_>], outcome: Outcome) -> OverlayEdit {
+        let Outcome { files, sites, roots, reaches, mend } = outcome;
+        let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
+        let reached = |(overlay, moves)| Reached { roots: self.roots.of(self.files, &overlay), overlay, moves };
+        OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches: reaches.into_iter().map(reached).collect(), mend }
+    }
+
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, HoldReason> {
         let found = before.objects.iter().find(|object| object.id.object_ref() == change.object);
         let object = found.ok_or_else(|| HoldReason::Refused(self.absent(change, before)))?;
-        let value = fields::find(&change.field, &object.tree).and_then(|node| fields::read(&change.field, node));
-        if value == Some(change.to) {
+        let value = fields::find(&change.field, &object.tree).and_then(|node| fields::read(&change.field, &node));
+        if value.as_ref() == Some(&change.to) {
             return Err(HoldReason::Unchanged);
         }
         self.overrides.check(self.files, self.overlay, object, &change.field).map_err(HoldReason::Refused)?;
         let known = Known { graph: self.graph, overlay: self.overlay, before };
         let decision = known.decide(object, change).map_err(HoldReason::Refused)?;
-        if let Decision::Splice { file, .. } = &decision {
+        if let Decision::Splice(splices) = &decision {
             let place = object.setters.get(&change.field).and_then(|setters| setters.last()).and_then(Setter::place);
-            let line = place.filter(|place| place.path == *file).and_then(|place| place.line);
-            self.writable(file, line).map_err(HoldReason::Refused)?;
+            for (file, _) in splices {
+                let line = place.as_ref().filter(|place| place.path == *file).and_then(|place| place.line);
+                self.writable(file, line).map_err(HoldReason::Refused)?;
+            }
         }
         Ok(Planned { change, serial: object.serial, from: value, decision })
     }
@@ -179,7 +206,7 @@ impl<'a> Editor<'a> {
     /// Makes the files for some changes and checks them.
     fn attempt(&self, before: &Build, planned: &[Planned<'_>]) -> Result<Outcome, Refusal> {
         let new = self.draft(before, planned)?;
-        let over: BTreeMap<RepoPath, Arc<[u8]>> = new.iter().map(|(path, file)| (path.clone(), file.bytes.clone().into())).collect();
+        let over = new.iter().map(|(path, file)| (path.clone(), file.as_ref().map(|file| file.bytes.clone().into()))).collect();
         let files = self.files.with(over);
         let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| Refusal {
             detail: format!("after the edit, {}", refusal.detail),
@@ -187,28 +214,57 @@ impl<'a> Editor<'a> {
             ..refusal
         })?;
         let sites = check(before, &after, planned, self.overlay)?;
+        let mend = before.broken.first().map(|why| self.mended(why, before, &after)).transpose()?;
         let moves: Vec<Move<'_>> = planned
             .iter()
-            .map(|Planned { change, from, .. }| Move { object: &change.object, field: &change.field, from: *from, to: change.to })
+            .map(|Planned { change, from, .. }| Move { object: &change.object, field: &change.field, from: from.as_ref(), to: &change.to })
             .collect();
         let reaches = readers::check((self.files, &files), self.graph, self.overlay, &moves, &new.keys().collect::<Vec<_>>())?;
-        Ok(Outcome { files: new, sites, roots: after.roots, reaches })
+        Ok(Outcome { files: new, sites, roots: after.roots, reaches, mend })
+    }
+
+    /// What the Component that no longer applied, and now does, sets: the difference to the overlay without those of its patches.
+    fn mended(&self, why: &Refusal, before: &Build, after: &Build) -> Result<Mend, Refusal> {
+        let mut without = NewFiles::new();
+        for path in before.broken.iter().filter_map(|refusal| Some(refusal.place.as_ref()?.path.clone())) {
+            let idle = before.at_component.values().find_map(|tree| component::idle(tree, path.file_name())).ok_or_else(|| why.clone())?;
+            without.insert(path, Some(NewFile { mode: FileMode::Plain, bytes: idle.into_bytes() }));
+        }
+        let over = without.iter().map(|(path, file)| (path.clone(), file.as_ref().map(|file| file.bytes.clone().into()))).collect();
+        let files = self.files.with(over);
+        let bare = build(&files, self.overlay, &Additions::default())?;
+        let mut moved = Vec::new();
+        for (old, new) in bare.objects.iter().zip(&after.objects) {
+            for field in new.shape.map_or_else(Vec::new, |shape| fields::all(shape, &new.tree)) {
+                let value = |object: &Object| fields::find(&field, &object.tree).and_then(|node| fields::read(&field, &node));
+                if let (from, Some(to)) = (value(old), value(new))
+                    && from.as_ref() != Some(&to)
+                {
+                    moved.push(Moved { object: new.id.object_ref(), field: field.clone(), from, to });
+                }
+            }
+        }
+        Ok(Mend { why: why.clone(), without, moved })
     }
 
     /// The new files.
-    fn draft(&self, before: &Build, planned: &[Planned<'_>]) -> Result<BTreeMap<RepoPath, NewFile>, Refusal> {
+    fn draft(&self, before: &Build, planned: &[Planned<'_>]) -> Result<NewFiles, Refusal> {
         let mut operations: BTreeMap<RepoPath, Vec<Operation>> = BTreeMap::new();
         let mut owned: BTreeMap<usize, BTreeMap<Field, Value>> = BTreeMap::new();
         for one in planned {
             match &one.decision {
-                Decision::Splice { file, operation } => merge_operation(operations.entry(file.clone()).or_default(), operation),
+                Decision::Splice(splices) => {
+                    for (file, operation) in splices {
+                        merge_operation(operations.entry(file.clone()).or_default(), operation);
+                    }
+                }
                 Decision::Component => {
-                    owned.entry(one.serial).or_default().insert(one.change.field.clone(), one.change.to);
+                    owned.entry(one.serial).or_default().insert(one.change.field.clone(), one.change.to.clone());
                 }
             }
         }
         let mut files = BTreeMap::new();
-        if !owned.is_empty() {
+        if !owned.is_empty() || !before.broken.is_empty() {
             self.component(before, &owned, &mut files, &mut operations)?;
         }
         for (path, operations) in operations {
@@ -217,7 +273,7 @@ impl<'a> Editor<'a> {
                 return Err(Refusal::at(RefusalCode::NotAFile, &path, None, format!("`{path}` is no file that can be edited")));
             };
             let edited = yaml::edit(bytes, &operations).map_err(|error| refusal(&path, error))?;
-            files.insert(path, NewFile { mode: *mode, bytes: edited.bytes });
+            files.insert(path, Some(NewFile { mode: *mode, bytes: edited.bytes }));
         }
         Ok(files)
     }
@@ -235,7 +291,7 @@ impl<'a> Editor<'a> {
         &self,
         before: &Build,
         wanted: &BTreeMap<usize, BTreeMap<Field, Value>>,
-        files: &mut BTreeMap<RepoPath, NewFile>,
+        files: &mut NewFiles,
         operations: &mut BTreeMap<RepoPath, Vec<Operation>>,
     ) -> Result<(), Refusal> {
         let folder = self.overlay.join(COMPONENT).unwrap_or_default();
@@ -252,18 +308,31 @@ impl<'a> Editor<'a> {
                 })
                 .collect();
             values.extend(wanted.get(&object.serial).cloned().unwrap_or_default());
+            // No trigger at all needs no statement, unless there are some to take away.
+            let none = |value: &Value| matches!(value, Value::Schedule(schedule) if schedule.is_empty());
+            values.retain(|_, value| !none(value) || !schedule::own(tree).items().is_empty());
             if !values.is_empty() {
                 owned.push(Owned { tree: tree.clone(), values });
             }
         }
-        for (name, text) in component::write(&owned) {
+        let texts = component::write(&owned);
+        // What is written for nothing any more goes.
+        for (path, _) in self.files.tree().under(&folder).filter(|(path, _)| !texts.contains_key(path.file_name())) {
+            if let Some(unread) = before.unread.first() {
+                return Err(unread.clone());
+            }
+            self.writable(path, None)?;
+            files.insert(path.clone(), None);
+        }
+        let is_empty = texts.is_empty();
+        for (name, text) in texts {
             let path = folder.join(&name).unwrap_or_default();
             self.writable(&path, None)?;
             if self.files.bytes(&path).is_none_or(|bytes| **bytes != *text.as_bytes()) {
-                files.insert(path, NewFile { mode: FileMode::Plain, bytes: text.into_bytes() });
+                files.insert(path, Some(NewFile { mode: FileMode::Plain, bytes: text.into_bytes() }));
             }
         }
-        if let Some((path, operation)) = self.join(&folder)? {
+        if let Some((path, operation)) = self.join(&folder, is_empty)? {
             operations.entry(path).or_default().push(operation);
         }
         Ok(())
@@ -292,11 +361,13 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// The operation that adds the Component to the overlay's `components:`, unless it is there.
-    fn join(&self, folder: &RepoPath) -> Result<Option<(RepoPath, Operation)>, Refusal> {
+    /// The operation that adds the Component to the overlay's `components:`, or takes it away; none where there is nothing to do.
+    fn join(&self, folder: &RepoPath, leave: bool) -> Result<Option<(RepoPath, Operation)>, Refusal> {
         let kustomization = Kustomization::load(self.files, self.overlay)?;
+        let list = kustomization.list("components");
         let there = |entry: &Rc<Node>| entry.as_text().and_then(|text| self.overlay.join(text)).as_ref() == Some(folder);
-        if kustomization.list("components").iter().any(there) {
+        let found = list.iter().position(there);
+        if found.is_some() != leave {
             return Ok(None);
         }
         if !self.graph.belongs_to(&kustomization.file, self.overlay) {
@@ -305,9 +376,12 @@ impl<'a> Editor<'a> {
         }
         let value = NewNode::Scalar(yaml::Scalar::Text(COMPONENT.to_owned()));
         let at = |path: Vec<yaml::Step>| Target { document: 0, path, inner: None };
-        let operation = match kustomization.spelling("components") {
-            Some(key) => Operation::Append { at: at(vec![yaml::Step::Key(key.to_owned())]), value },
-            None => Operation::Insert { at: at(Vec::new()), key: "components".to_owned(), value: NewNode::Sequence(vec![value]) },
+        let key = kustomization.spelling("components").map(ToOwned::to_owned);
+        let operation = match (key, found) {
+            (Some(key), Some(_)) if list.len() == 1 => Operation::Remove { at: at(vec![yaml::Step::Key(key)]) },
+            (Some(key), Some(index)) => Operation::Remove { at: at(vec![yaml::Step::Key(key), yaml::Step::Index(index)]) },
+            (Some(key), None) => Operation::Append { at: at(vec![yaml::Step::Key(key)]), value },
+            (None, _) => Operation::Insert { at: at(Vec::new()), key: "components".to_owned(), value: NewNode::Sequence(vec![value]) },
         };
         Ok(Some((kustomization.file, operation)))
     }
@@ -354,12 +428,14 @@ fn check(before: &Build, after: &Build, planned: &[Planned<'_>], overlay: &RepoP
         let (mut expected, mut found) = (old.tree.clone(), new.tree.clone());
         for (index, one) in planned.iter().enumerate().filter(|(_, one)| one.serial == old.serial) {
             let field = &one.change.field;
-            let value = fields::find(field, &found).cloned();
+            let value = fields::find(field, &found);
             let winner = new.setters.get(field).and_then(|setters| setters.last());
-            let (Some(value), Some(site)) = (value, winner.and_then(|winner| owners::site(winner, overlay))) else {
+            // What was taken away stands where it stood.
+            let last = winner.or_else(|| old.setters.get(field).and_then(|setters| setters.last()));
+            let (Some(value), Some(site)) = (value, last.and_then(|setter| owners::site(setter, overlay))) else {
                 return Err(loses(winner));
             };
-            if fields::read(field, &value) != Some(one.change.to) {
+            if fields::read(field, &value).as_ref() != Some(&one.change.to) {
                 return Err(loses(winner));
             }
             // Quantities may be written in several ways: the same node on both sides.

@@ -17,13 +17,16 @@ use crate::model::{Entry, Refusal, RefusalCode, RepoPath, Tree};
 #[derive(Debug)]
 pub(super) struct Files<'a> {
     tree: &'a Tree,
-    /// Edited files.
-    over: BTreeMap<RepoPath, Arc<[u8]>>,
+    /// Edited files, and deleted ones.
+    over: Edits,
     below: Option<&'a Files<'a>>,
     parsed: RefCell<BTreeMap<RepoPath, Rc<Parsed>>>,
     /// Inline patches, by the scalar that holds them.
     inner: RefCell<BTreeMap<Scalar, Documents>>,
 }
+
+/// What becomes of files: their new bytes, or nothing at all.
+pub(super) type Edits = BTreeMap<RepoPath, Option<Arc<[u8]>>>;
 
 /// The roots of a file's documents.
 pub(super) type Documents = Rc<[Rc<Node>]>;
@@ -53,7 +56,7 @@ impl<'a> Files<'a> {
     }
 
     /// The same files with some replaced; what is unchanged is not parsed again.
-    pub(super) fn with(&'a self, over: BTreeMap<RepoPath, Arc<[u8]>>) -> Self {
+    pub(super) fn with(&'a self, over: Edits) -> Self {
         Self { tree: self.tree, over, below: Some(self), parsed: RefCell::default(), inner: RefCell::default() }
     }
 
@@ -62,15 +65,17 @@ impl<'a> Files<'a> {
     }
 
     pub(super) fn find(&self, path: &RepoPath) -> Found {
-        if self.over.contains_key(path) {
-            return Found::File;
+        if let Some(edited) = self.over.get(path) {
+            return if edited.is_some() { Found::File } else { Found::Nothing };
         }
         if let Some(below) = self.below {
-            let found = below.find(path);
-            if found != Found::Nothing {
-                return found;
-            }
-            return if self.over.keys().any(|file| file.is_under(path)) { Found::Folder } else { Found::Nothing };
+            let written = || self.over.iter().any(|(file, edited)| edited.is_some() && file.is_under(path));
+            return match below.find(path) {
+                Found::Nothing if written() => Found::Folder,
+                // Git keeps no folder without a file.
+                Found::Folder if !written() && self.tree.under(path).all(|(file, _)| self.over.contains_key(file)) => Found::Nothing,
+                found => found,
+            };
         }
         match self.tree.get(path) {
             Some(Entry::File { .. }) => Found::File,
@@ -97,10 +102,11 @@ impl<'a> Files<'a> {
     }
 
     pub(super) fn bytes(&self, path: &RepoPath) -> Option<&Arc<[u8]>> {
-        self.over.get(path).or_else(|| match self.below {
-            Some(below) => below.bytes(path),
-            None => self.tree.bytes(path),
-        })
+        match (self.over.get(path), self.below) {
+            (Some(edited), _) => edited.as_ref(),
+            (None, Some(below)) => below.bytes(path),
+            (None, None) => self.tree.bytes(path),
+        }
     }
 
     /// The documents of a file.

@@ -100,6 +100,8 @@ pub(super) enum By {
     Json,
     /// A `replicas:` entry, and how many kinds it hits.
     Replicas(Vec<String>),
+    /// `commonAnnotations:`, which every object gets.
+    CommonAnnotations,
     /// Something that cannot be edited.
     Fixed(Refusal),
 }
@@ -139,14 +141,16 @@ pub(super) struct Object {
     pub(super) shape: Option<Shape>,
     /// Who set each field, in order; the last wins.
     pub(super) setters: BTreeMap<Field, Vec<Setter>>,
+    /// Why any field, even one that is not there, may have been set by something that Prescale does not follow.
+    pub(super) veiled: Option<Refusal>,
 }
 
 impl Object {
     pub(super) fn new(serial: usize, tree: Rc<Node>, by: &By) -> Self {
         let id = Id::of(&tree);
         let shape = Shape::of(&id.api_version, &id.kind);
-        let mut object =
-            Self { serial, tree, id, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), shape, setters: BTreeMap::new() };
+        let (prefixes, suffixes) = (Vec::new(), Vec::new());
+        let mut object = Self { serial, tree, id, previous: Vec::new(), prefixes, suffixes, shape, setters: BTreeMap::new(), veiled: None };
         object.note(by, None);
         object
     }
@@ -186,13 +190,15 @@ impl Object {
         for field in fields {
             let found = fields::find(&field, &self.tree);
             let last = self.setters.get(&field).and_then(|setters| setters.last()).and_then(|setter| setter.node.as_ref());
-            let same = match (found, last) {
+            let same = match (&found, last) {
                 (None, None) => true,
-                (Some(found), Some(last)) => Rc::ptr_eq(found, last),
-                _ => false,
+                (Some(found), Some(last)) => fields::is_same(found, last),
+                // No trigger of Prescale's yet.
+                (Some(found), None) => field == Field::Schedule && found.items().is_empty(),
+                (None, Some(_)) => false,
             };
             if !same {
-                let setter = Setter { by: by.clone(), node: found.cloned(), place: place.cloned() };
+                let setter = Setter { by: by.clone(), node: found, place: place.cloned() };
                 self.setters.entry(field).or_default().push(setter);
             }
         }
@@ -201,8 +207,9 @@ impl Object {
     /// Says that every field may have been set by something that Prescale does not follow.
     pub(super) fn veil(&mut self, refusal: &Refusal) {
         let Some(shape) = self.shape else { return };
+        self.veiled = Some(refusal.clone());
         for field in fields::all(shape, &self.tree) {
-            let node = fields::find(&field, &self.tree).cloned();
+            let node = fields::find(&field, &self.tree);
             self.setters.entry(field).or_default().push(Setter { by: By::Fixed(refusal.clone()), node, place: None });
         }
     }

@@ -36,7 +36,7 @@ fn of_object(object: &Object, overlay: &RepoPath) -> Vec<Ownership> {
         .into_iter()
         .map(|field| Ownership {
             object: object.id.object_ref(),
-            value: fields::find(&field, &object.tree).and_then(|node| fields::read(&field, node)),
+            value: fields::find(&field, &object.tree).and_then(|node| fields::read(&field, &node)),
             setters: object.setters.get(&field).into_iter().flatten().filter_map(|setter| site(setter, overlay)).collect(),
             field,
         })
@@ -52,7 +52,7 @@ pub(super) fn site(setter: &Setter, overlay: &RepoPath) -> Option<Site> {
         By::Merge => SiteKind::StrategicMerge,
         By::Json => SiteKind::Json6902,
         By::Replicas(_) => SiteKind::ReplicasTransformer,
-        By::Fixed(_) => SiteKind::Foreign,
+        By::CommonAnnotations | By::Fixed(_) => SiteKind::Foreign,
     };
     Some(Site { place, kind })
 }
@@ -94,13 +94,60 @@ mod tests {
             .filter(|owner| owner.value.is_some())
             .map(|owner| {
                 let setters: Vec<String> = owner.setters.iter().map(|site| format!("{:?} {}", site.kind, site.place)).collect();
-                format!("{} {}: {}", owner.field, owner.value.unwrap(), setters.join(", "))
+                format!("{} {}: {}", owner.field, owner.value.as_ref().unwrap(), setters.join(", "))
             })
             .collect();
         let replicas = "replicas 4: Manifest base/web.yaml:5, StrategicMerge prod/size.yaml:5, Json6902 prod/kustomization.yaml:11, \
                         ReplicasTransformer prod/kustomization.yaml:4";
         assert_eq!(shown, [replicas, "maxReplicas 9: Manifest base/hpa.yaml:4"]);
         assert!(owners.iter().any(|owner| owner.field == Field::MinReplicas && owner.value.is_none() && owner.setters.is_empty()));
+    }
+
+    #[test]
+    fn each_field_that_an_object_has_a_place_for_is_listed() {
+        let tree = tree(&[
+            ("prod/kustomization.yaml", "resources: [web.yaml, scaler.yaml, hpa.yaml]\n"),
+            ("prod/web.yaml", &DEPLOYMENT.replace("template:\n", "template:\n    metadata: {annotations: {a/b: c}}\n")),
+            (
+                "prod/scaler.yaml",
+                "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {name: web}\n  triggers:\n    - \
+                 {type: cpu, metadata: {value: '60'}}\n    - {type: cron, name: prescale-1, metadata: {timezone: Etc/UTC, start: 0 8 25 11 *, end: 0 9 \
+                 25 11 *, desiredReplicas: '4'}}\n",
+            ),
+            (
+                "prod/hpa.yaml",
+                "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {kind: Deployment, name: \
+                 web}\n  metrics:\n    - {type: Resource, resource: {name: cpu, target: {averageUtilization: 80}}}\n",
+            ),
+        ]);
+        let workload = WorkloadId { namespace: String::new(), kind: WorkloadKind::Deployment, name: "web".to_owned() };
+        let owners = owners(&tree, &RepoPath::parse("prod").unwrap(), &workload);
+        let shown: Vec<String> = owners
+            .iter()
+            .filter(|owner| !matches!(owner.field, Field::Request { .. } | Field::Limit { .. }))
+            .map(|owner| {
+                let value = owner.value.as_ref().map_or("unset".to_owned(), ToString::to_string);
+                let setters: Vec<String> = owner.setters.iter().map(|site| site.place.to_string()).collect();
+                format!("{} {}: {value} {}", owner.object.kind, owner.field, setters.join(", ")).trim_end().to_owned()
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "Deployment replicas: 1 prod/web.yaml:5",
+                "Deployment pod annotation a/b: c prod/web.yaml:7",
+                "ScaledObject minReplicaCount: unset",
+                "ScaledObject maxReplicaCount: unset",
+                "ScaledObject scaleDown stabilizationWindowSeconds: unset",
+                "ScaledObject scaleUp stabilizationWindowSeconds: unset",
+                "ScaledObject cron triggers: 4 from 11-25 08:00 to 11-25 09:00 Etc/UTC prod/scaler.yaml:8",
+                "HorizontalPodAutoscaler minReplicas: unset",
+                "HorizontalPodAutoscaler maxReplicas: unset",
+                "HorizontalPodAutoscaler cpu averageUtilization: 80 prod/hpa.yaml:7",
+                "HorizontalPodAutoscaler scaleDown stabilizationWindowSeconds: unset",
+                "HorizontalPodAutoscaler scaleUp stabilizationWindowSeconds: unset",
+            ]
+        );
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::build::{Builder, Result};
+use super::fields::Shape;
 use super::files::{Documents, Found};
 use super::json_patch;
 use super::kustomization::Kustomization;
 use super::merge::merge;
 use super::node::{Data, Node};
 use super::object::{By, Id, Object};
+use super::reference::POD_ANNOTATIONS;
+use super::salvage;
 use super::select::Selector;
 use super::transform;
 use crate::model::{Refusal, RefusalCode};
@@ -50,7 +53,9 @@ impl Builder<'_> {
         let target = entry.get("target").filter(|node| !node.is_null()).map(|target| Selector::new(target)).transpose();
         let target = target.map_err(|why| kustomization.refuse(RefusalCode::DoesNotRender, entry, why))?;
         if let Some(patch) = documents.first().filter(|document| json_patch::is_patch(document)) {
-            return apply_json(kustomization, entry, patch, target.as_ref(), objects);
+            let ours = self.is_own_patch(kustomization, patch);
+            self.build.broken.extend(apply_json(kustomization, entry, patch, target.as_ref(), objects, ours)?);
+            return Ok(());
         }
         let mut patches = documents.iter().filter(|document| !document.is_null());
         patches.try_for_each(|patch| self.merge_patch(kustomization, entry, patch, target.as_ref(), objects))
@@ -169,6 +174,22 @@ impl Builder<'_> {
                 }
                 Ok(())
             }
+            "AnnotationsTransformer" if builtin && sets(POD_ANNOTATIONS) => {
+                let by = By::Fixed(kustomization.refuse(
+                    RefusalCode::Generated,
+                    document,
+                    "a transformer sets this annotation after every patch",
+                ));
+                let spec = |spec: &&Rc<Node>| spec.text_at(&["path"]) == POD_ANNOTATIONS;
+                let kinds: Vec<&str> = paths("fieldSpecs").iter().filter(spec).map(|spec| spec.text_at(&["kind"])).collect();
+                if let Some(annotations) = document.get("annotations") {
+                    let hit = |object: &&mut Object| {
+                        object.shape == Some(Shape::Workload) && kinds.iter().any(|kind| kind.is_empty() || *kind == object.id.kind)
+                    };
+                    objects.iter_mut().filter(hit).for_each(|object| transform::annotate_pods(annotations, object, &by));
+                }
+                Ok(())
+            }
             "AnnotationsTransformer" | "ImageTagTransformer" | "HashTransformer" if builtin => Ok(()),
             kind => {
                 let detail = format!("the transformer {kind} may set any field after every patch");
@@ -180,13 +201,16 @@ impl Builder<'_> {
     }
 }
 
+/// Applies a JSON patch. One of Prescale's own that does not apply is salvaged, and why it does not is told.
 fn apply_json(
     kustomization: &Kustomization,
     entry: &Rc<Node>,
     patch: &Rc<Node>,
     target: Option<&Selector>,
     objects: &mut [Object],
-) -> Result<()> {
+    ours: bool,
+) -> Result<Option<Refusal>> {
+    let mut broken = None;
     let Some(target) = target else {
         return Err(kustomization.refuse(RefusalCode::DoesNotRender, entry, "a JSON patch needs a `target`"));
     };
@@ -204,7 +228,12 @@ fn apply_json(
             Err(_) if object.shape.is_none() && object.tree.origin.is_none() => continue,
             Err((operation, why)) => {
                 let detail = format!("the JSON patch does not apply to {} {}: {why}", object.id.kind, object.id.name);
-                return Err(Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail });
+                let refusal = Refusal { code: RefusalCode::DoesNotRender, place: operation.place().or_else(|| entry.place()), detail };
+                if !ours {
+                    return Err(refusal);
+                }
+                broken = Some(refusal);
+                salvage::apply(&tree, patch)
             }
         };
         if !annotated && tree.at(&["metadata", "annotations"]).is_some_and(|node| node.entries().is_empty()) {
@@ -212,5 +241,5 @@ fn apply_json(
         }
         object.replace(tree, &By::Json, patch.place().as_ref());
     }
-    Ok(())
+    Ok(broken)
 }

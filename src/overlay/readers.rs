@@ -15,8 +15,8 @@ use crate::model::{Field, ObjectRef, Place, Refusal, RefusalCode, RepoPath, Valu
 pub(super) struct Move<'a> {
     pub(super) object: &'a ObjectRef,
     pub(super) field: &'a Field,
-    pub(super) from: Option<Value>,
-    pub(super) to: Value,
+    pub(super) from: Option<&'a Value>,
+    pub(super) to: &'a Value,
 }
 
 /// Checks the overlays that read a touched file. Each must render as before, or the same objects with the planned fields moved from the
@@ -48,8 +48,9 @@ pub(super) fn check(
                 );
                 refuse(&reader, detail)
             })?,
-            // What Kustomize refused before is not broken by the edit.
+            // What Kustomize refused before is not broken by the edit; what a mended overlay broke renders again.
             (Err(old), Err(new)) if old == new && matches!(old.code, RefusalCode::DoesNotRender | RefusalCode::NoTarget) => continue,
+            (Err(old), Ok(_)) if old.code == RefusalCode::DoesNotRender => continue,
             (_, new) => {
                 let why = new.err().map_or_else(String::new, |refusal| format!(": {}", refusal.detail));
                 return Err(refuse(&reader, format!("`{reader}` builds on `{overlay}`, and would no longer render{why}")));
@@ -102,13 +103,13 @@ fn follows(before: &Build, after: &Build, plan: &[Move<'_>]) -> Result<bool, Str
         let id = new.id.object_ref();
         let (mut expected, mut found) = (old.tree.clone(), new.tree.clone());
         for planned in plan.iter().filter(|planned| *planned.object == id) {
-            let read = |tree| fields::find(planned.field, tree).and_then(|node| fields::read(planned.field, node));
-            if read(&old.tree) == planned.from
-                && read(&new.tree) == Some(planned.to)
+            let read = |tree| fields::find(planned.field, tree).and_then(|node| fields::read(planned.field, &node));
+            if read(&old.tree).as_ref() == planned.from
+                && read(&new.tree).as_ref() == Some(planned.to)
                 && let Some(value) = fields::find(planned.field, &new.tree)
             {
-                fields::put(&mut expected, planned.field, value);
-                fields::put(&mut found, planned.field, value);
+                fields::put(&mut expected, planned.field, &value);
+                fields::put(&mut found, planned.field, &value);
             }
         }
         if expected != found {

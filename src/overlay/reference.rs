@@ -5,12 +5,17 @@ use std::rc::Rc;
 use super::node::{Data, Node};
 use super::object::{Id, Object};
 
+/// Where the annotations of pods stand in a workload, as field specs say it.
+pub(super) const POD_ANNOTATIONS: &str = "spec/template/metadata/annotations";
+
 /// What `configurations:` adds to Kustomize's own rules, as far as fields depend on it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     references: Vec<Reference>,
     /// Kinds, beyond the built-in ones, whose count `replicas:` sets, and where it stands.
     pub(super) counted: Vec<(String, Vec<String>)>,
+    /// Kinds, beyond the built-in ones, whose pod templates `commonAnnotations:` reaches.
+    pub(super) annotated: Vec<String>,
 }
 
 /// A field by which a kind names objects of another kind.
@@ -49,6 +54,7 @@ impl Rules {
         Self {
             references: ["Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"].map(reference).to_vec(),
             counted: Vec::new(),
+            annotated: Vec::new(),
         }
     }
 
@@ -62,6 +68,11 @@ impl Rules {
         }
         for spec in document.get("replicas").map_or(&[][..], |list| list.items()) {
             self.counted.push((spec.text_at(&["kind"]).to_owned(), path(spec)));
+        }
+        for spec in document.get("commonAnnotations").map_or(&[][..], |list| list.items()) {
+            if spec.text_at(&["path"]) == POD_ANNOTATIONS {
+                self.annotated.push(spec.text_at(&["kind"]).to_owned());
+            }
         }
     }
 

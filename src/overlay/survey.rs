@@ -67,8 +67,16 @@ fn workload(id: WorkloadId, object: &Object, build: &Build) -> RenderedWorkload 
     let annotations = object.tree.at(&["metadata", "annotations"]).map_or_else(BTreeMap::new, |map| {
         map.entries().iter().map(|(key, value)| (key.to_string(), value.shown().unwrap_or_default())).collect()
     });
+    let fields = std::iter::once(object).chain(scalers(&id, build)).flat_map(values).collect();
     let scaler = scaler(&id, build);
-    RenderedWorkload { id, replicas: count(object, &Field::Replicas), containers, scaler, annotations }
+    RenderedWorkload { id, replicas: count(object, &Field::Replicas), containers, scaler, annotations, fields }
+}
+
+/// Each field of an object that holds a value.
+fn values(object: &Object) -> Vec<(Field, Value)> {
+    let fields = object.shape.map_or_else(Vec::new, |shape| fields::all(shape, &object.tree));
+    let value = |field: Field| Some((field.clone(), fields::read(&field, &*fields::find(&field, &object.tree)?)?));
+    fields.into_iter().filter_map(value).collect()
 }
 
 fn container(node: &Node) -> Container {
@@ -85,9 +93,9 @@ fn container(node: &Node) -> Container {
 }
 
 fn count(object: &Object, field: &Field) -> Option<u32> {
-    match fields::read(field, fields::find(field, &object.tree)?)? {
+    match fields::read(field, &*fields::find(field, &object.tree)?)? {
         Value::Count(count) => Some(count),
-        Value::Cpu(_) | Value::Memory(_) => None,
+        _ => None,
     }
 }
 

@@ -54,11 +54,24 @@ pub(super) fn labels(kustomization: &Kustomization, objects: &mut [Object]) {
     }
 }
 
-/// `commonAnnotations:`, on the objects themselves.
-pub(super) fn annotations(kustomization: &Kustomization, objects: &mut [Object]) {
+/// `commonAnnotations:`, on the objects themselves and on the pod templates that Kustomize knows.
+pub(super) fn annotations(kustomization: &Kustomization, objects: &mut [Object], rules: &Rules) {
     if let Some(annotations) = kustomization.get("commonAnnotations") {
         put_all(annotations, "annotations", objects);
+        let known = |kind: &str| matches!(kind, "Deployment" | "StatefulSet") || rules.annotated.iter().any(|other| other == kind);
+        for object in objects.iter_mut().filter(|object| known(&object.id.kind)) {
+            annotate_pods(annotations, object, &By::CommonAnnotations);
+        }
     }
+}
+
+/// Puts annotations on a workload's pod template.
+pub(super) fn annotate_pods(annotations: &Node, object: &mut Object, by: &By) {
+    let mut tree = object.tree.clone();
+    for (name, value) in annotations.entries() {
+        tree.put(&["spec", "template", "metadata", "annotations", name], Some(value.clone()));
+    }
+    object.replace(tree, by, annotations.place().as_ref());
 }
 
 /// Puts all pairs under a key of every object's metadata.

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::model::{Change, ObjectRef, Sited};
+use super::planned::{self, Objects, Planned};
+use crate::model::{Moved, ObjectRef};
 
 /// One leaf of one object that differs. An item of a list goes by its `name` where all items have one, else by its index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,31 +28,31 @@ impl fmt::Display for Difference {
 }
 
 /// Whether two renders differ in the planned fields and nowhere else; if not, every deviation in words.
-pub(super) fn compare(before: &str, after: &str, changes: &[Sited]) -> Result<(), Vec<String>> {
-    deviations(before, after, changes, true)
+pub(super) fn compare(before: &str, after: &str, changes: &[Moved]) -> Result<(), Vec<String>> {
+    let (old, new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
+    let (missing, mut deviations) = deviations(old, new, changes);
+    deviations.extend(missing);
+    if deviations.is_empty() { Ok(()) } else { Err(deviations) }
 }
 
 /// Whether two renders of an overlay that reads an edited file differ in planned fields at most; if not, every deviation in words.
-pub(super) fn compare_reader(before: &str, after: &str, changes: &[Sited]) -> Result<(), Vec<String>> {
-    deviations(before, after, changes, false)
+pub(super) fn compare_reader(before: &str, after: &str, changes: &[Moved]) -> Result<(), Vec<String>> {
+    let (old, new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
+    let moves = |change: &&Moved| old.get(&change.object) != new.get(&change.object);
+    let moving: Vec<Moved> = changes.iter().filter(moves).cloned().collect();
+    let (_, deviations) = deviations(old, new, &moving);
+    if deviations.is_empty() { Ok(()) } else { Err(deviations) }
 }
 
-fn deviations(before: &str, after: &str, changes: &[Sited], all: bool) -> Result<(), Vec<String>> {
-    let (old, new) = (objects(before).map_err(|e| vec![e])?, objects(after).map_err(|e| vec![e])?);
-    let planned: BTreeMap<Difference, &Change> = changes.iter().map(|sited| (super::planned(&sited.change), &sited.change)).collect();
-    let in_the_plans_words = |mut found: Difference| {
-        if let Some(change) = planned.iter().find(|(p, _)| (&p.object, &p.path) == (&found.object, &found.path)).map(|(_, change)| change) {
-            found.from = super::canonical(found.from.as_deref(), change);
-            found.to = super::canonical(found.to.as_deref(), change);
-        }
-        found
-    };
-    let found: BTreeSet<Difference> = differences(&old, &new).into_iter().map(in_the_plans_words).collect();
-    let planned: BTreeSet<Difference> = planned.into_keys().collect();
-    let unplanned = found.difference(&planned).map(|difference| format!("not planned: {difference}"));
-    let missing = planned.difference(&found).filter(|_| all).map(|difference| format!("planned but absent: {difference}"));
-    let deviations: Vec<String> = unplanned.chain(missing).collect();
-    if deviations.is_empty() { Ok(()) } else { Err(deviations) }
+/// What of the plan does not show in two renders, and what does that is not planned, in words.
+fn deviations(mut old: Objects, mut new: Objects, changes: &[Moved]) -> (Vec<String>, Vec<String>) {
+    let mut unplanned: Vec<String> = planned::take_schedules(changes, &mut old, &mut new);
+    let planned = Planned::new(changes, &new);
+    let found: BTreeSet<Difference> = differences(&old, &new).into_iter().map(|found| planned.reworded(found)).collect();
+    let planned: BTreeSet<Difference> = planned.differences();
+    unplanned.extend(found.difference(&planned).map(|difference| format!("not planned: {difference}")));
+    let missing = planned.difference(&found).map(|difference| format!("planned but absent: {difference}"));
+    (missing.collect(), unplanned)
 }
 
 /// The objects of a render by identity. Two with one identity are an error: neither could be told from the other.
@@ -118,7 +119,8 @@ fn walk(object: &ObjectRef, path: &mut Vec<String>, old: Option<&Value>, new: Op
     }
 }
 
-fn item_name(items: &[Value], i: usize) -> String {
+/// What an item of a list goes by.
+pub(super) fn item_name(items: &[Value], i: usize) -> String {
     let name = |item: &Value| item.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
     let names: Option<BTreeSet<String>> = items.iter().map(name).collect();
     match names {
@@ -158,19 +160,9 @@ mod tests {
 
     #[test]
     fn a_reader_moves_by_the_plan_or_not_at_all() {
-        let id = crate::model::WorkloadId { namespace: "shop".into(), kind: "Deployment".parse().unwrap(), name: "web".into() };
-        let change = Change {
-            object: ObjectRef { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: "web".into() },
-            workload: id,
-            overlay: crate::model::RepoPath::root(),
-            field: crate::model::Field::Replicas,
-            from: Some(crate::model::Value::Count(2)),
-            to: crate::model::Value::Count(5),
-            reasons: vec![],
-            route: crate::model::Route::Commit,
-        };
-        let place = crate::model::Place { path: crate::model::RepoPath::root(), line: None };
-        let changes = [Sited { change, site: crate::model::Site { place, kind: crate::model::SiteKind::Manifest } }];
+        let object = ObjectRef { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: "web".into() };
+        let count = crate::model::Value::Count;
+        let changes = [Moved { object, field: crate::model::Field::Replicas, from: Some(count(2)), to: count(5) }];
         let new = WEB.replace("replicas: 2", "replicas: 5");
         assert_eq!(compare(WEB, &new, &changes), Ok(()));
         assert!(compare(WEB, WEB, &changes).is_err(), "the edited overlay must move");

@@ -12,7 +12,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prescale::model::{Change, Field, HoldReason, ObjectRef, Refusal, RefusalCode, Rendered, RepoPath, Resource, Route, Scaler, Value};
+use prescale::model::{
+    Change, Direction, Field, HoldReason, ObjectRef, Refusal, RefusalCode, Rendered, RepoPath, Resource, Route, Scaler, Value,
+};
 use prescale::overlay::{self, Edited, Scope};
 use serde_json::Value as Json;
 
@@ -245,7 +247,7 @@ fn changes(Case { overlay, before, survey }: &Case, number: usize) -> Vec<Change
                 workload: id.clone(),
                 object: object.clone(),
                 overlay: overlay.clone(),
-                from: workload.value(&field),
+                from: workload.value(&field).cloned(),
                 field,
                 to,
                 reasons: Vec::new(),
@@ -254,6 +256,7 @@ fn changes(Case { overlay, before, survey }: &Case, number: usize) -> Vec<Change
         };
         let count = |base: usize| Value::Count(u32::try_from(base + number).unwrap());
         add(object, Field::Replicas, count(107));
+        add(object, Field::PodAnnotation { key: "prescale.dev/tried".to_owned() }, Value::Text(format!("x: {number}")));
         for container in &workload.containers {
             let of = |resource| Field::Request { container: container.name.clone(), resource };
             add(object, of(Resource::Cpu), Value::Cpu(format!("{}m", 10_001 + number).parse().unwrap()));
@@ -263,10 +266,26 @@ fn changes(Case { overlay, before, survey }: &Case, number: usize) -> Vec<Change
             Scaler::Hpa(hpa) => {
                 add(&hpa.object, Field::MinReplicas, count(107));
                 add(&hpa.object, Field::MaxReplicas, count(5107));
+                let number = u32::try_from(number).unwrap();
+                for (field, _) in &workload.fields {
+                    match field {
+                        Field::TargetUtilization(_) => add(&hpa.object, field.clone(), Value::Percent((1061 + number).try_into().unwrap())),
+                        Field::TargetValue(_) => {
+                            add(&hpa.object, field.clone(), field.value_type().read(format!("{}M", 1123 + number).into()).unwrap());
+                        }
+                        _ => {}
+                    }
+                }
+                if before[&hpa.object]["apiVersion"] == "autoscaling/v2" {
+                    let window = Value::Stabilization((number % 3600).try_into().unwrap());
+                    add(&hpa.object, Field::Stabilization(Direction::ScaleDown), window);
+                }
             }
             Scaler::Keda(scaled) => {
                 add(&scaled.object, Field::MinReplicaCount, count(107));
                 add(&scaled.object, Field::MaxReplicaCount, count(5107));
+                let window = Value::Stabilization((u32::try_from(number).unwrap() % 3600).try_into().unwrap());
+                add(&scaled.object, Field::AdvancedStabilization(Direction::ScaleDown), window);
             }
             Scaler::None | Scaler::Several(_) => {}
         }
@@ -274,8 +293,8 @@ fn changes(Case { overlay, before, survey }: &Case, number: usize) -> Vec<Change
     changes
 }
 
-/// A planned leaf of a render: the object and the new value, which no other field of the object is given in that overlay.
-type Leaf = (ObjectRef, String);
+/// A planned leaf of a render: the object, where in it, and the new value.
+type Leaf = (ObjectRef, String, String);
 
 /// Makes all edits and renders every overlay again. What moved besides the plan, or did not move by it, is wrong.
 fn misplaced(root: &Path, cases: &[Case], edited: &Edited, made: &mut usize) -> Vec<String> {
@@ -291,9 +310,6 @@ fn misplaced(root: &Path, cases: &[Case], edited: &Edited, made: &mut usize) -> 
     let work = tempfile::tempdir().unwrap();
     repository::copy(root, work.path());
     repository::write(work.path(), files);
-    let leaves = |edit: &overlay::OverlayEdit| -> Vec<Leaf> {
-        edit.changes.iter().map(|sited| (sited.change.object.clone(), sited.change.to.to_string())).collect()
-    };
     let verdicts = in_parallel(
         cases,
         || (),
@@ -303,15 +319,15 @@ fn misplaced(root: &Path, cases: &[Case], edited: &Edited, made: &mut usize) -> 
                 Ok(after) => after,
                 Err(error) => return vec![format!("{}: does not render after the edits: {error}", case.overlay)],
             };
+            let leaves = |edit: &overlay::OverlayEdit| -> Vec<Leaf> { kustomize::planned(&edit.moved(), &after) };
             let mut own: Vec<Leaf> = edited.overlays.iter().find(|edit| edit.overlay == case.overlay).map_or_else(Vec::new, leaves);
             let reaching = edited.overlays.iter().filter(|edit| edit.reaches.iter().any(|reached| reached.overlay == case.overlay));
             let others: Vec<Leaf> = reaching.flat_map(leaves).collect();
-            for difference in kustomize::differences(&case.before, &after) {
-                let leaf = (difference.object.clone(), difference.new.clone().unwrap_or_default());
+            for leaf in kustomize::moved(&case.before, &after) {
                 match own.iter().position(|planned| *planned == leaf) {
                     Some(index) => drop(own.swap_remove(index)),
                     None if others.contains(&leaf) => {}
-                    None => wrong.push(format!("{}: moved without a plan: {difference:?}", case.overlay)),
+                    None => wrong.push(format!("{}: moved without a plan: {leaf:?}", case.overlay)),
                 }
             }
             wrong.extend(own.iter().map(|planned| format!("{}: planned, but did not move: {planned:?}", case.overlay)));

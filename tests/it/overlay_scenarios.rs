@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prescale::model::{
-    Change, Field, HoldReason, ObjectRef, Refusal, RefusalCode, RepoPath, Resource, Route, Scaler, Tree, Value, WorkloadId,
+    Change, Entry, Field, HoldReason, NewFile, ObjectRef, Refusal, RefusalCode, RepoPath, Route, Scaler, Tree, Value, ValueType, WorkloadId,
 };
 use prescale::overlay::{self, Edited, Scope};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ struct Wanted {
     /// `namespace/Kind/name`, with `-` where the render names no namespace.
     workload: String,
     field: Field,
-    to: String,
+    to: serde_json::Value,
 }
 
 /// An `expected/refusal.yaml`.
@@ -38,6 +38,9 @@ struct Refused {
 #[serde(deny_unknown_fields)]
 struct Plan {
     changes: Vec<Wanted>,
+    /// Overlays whose Component is written anew if it no longer applies.
+    #[serde(default)]
+    mend: Vec<RepoPath>,
     /// The folders that may be edited; the whole repository unless given.
     allowed: Option<Vec<RepoPath>>,
     /// The render cannot be compared: what the layout holds needs a network, or another program.
@@ -91,10 +94,11 @@ fn run(scenario: &Path, update: bool) -> Result<(), String> {
     let tree = repository::read(&input);
     let changes: Vec<Change> = plan.changes.iter().map(|wanted| change(&tree, wanted)).collect();
     let scope = Scope { allowed: plan.allowed.clone().unwrap_or_else(|| vec![RepoPath::root()]) };
-    let edited = overlay::edit(&changes, &tree, &scope);
+    let mut edited = overlay::edit(&changes, &tree, &scope);
     if overlay::edit(&changes, &tree, &scope) != edited {
         return Err("a second run edits otherwise".to_owned());
     }
+    edited.overlays.extend(overlay::mend(&plan.mend, &tree, &scope).into_iter().map(Result::unwrap));
     let found = outcome(&edited);
     let expected = scenario.join("expected");
     if update {
@@ -130,8 +134,13 @@ fn outcome(edited: &Edited) -> BTreeMap<String, String> {
         .overlays
         .iter()
         .flat_map(|overlay| &overlay.files)
-        .map(|(path, file)| (path.as_str().to_owned(), String::from_utf8(file.bytes.clone()).unwrap()))
+        .filter_map(|(path, file)| Some((path.as_str().to_owned(), String::from_utf8(file.as_ref()?.bytes.clone()).unwrap())))
         .collect();
+    let gone = edited.overlays.iter().flat_map(|overlay| &overlay.files).filter(|(_, file)| file.is_none());
+    let gone: Vec<&RepoPath> = gone.map(|(path, _)| path).collect();
+    if !gone.is_empty() {
+        found.insert("deleted.yaml".to_owned(), serde_yaml::to_string(&gone).unwrap());
+    }
     let refusals: Vec<Refused> = edited.held.iter().map(|held| refused(&held.why)).collect();
     if !refusals.is_empty() {
         found.insert("refusal.yaml".to_owned(), serde_yaml::to_string(&refusals).unwrap());
@@ -187,16 +196,14 @@ fn change(tree: &Tree, wanted: &Wanted) -> Change {
         name: name.to_owned(),
     };
     let object = match (&wanted.field, found.map(|found| &found.scaler)) {
-        (Field::Replicas | Field::Request { .. } | Field::Limit { .. }, _) | (_, None | Some(Scaler::None | Scaler::Several(_))) => own,
+        (Field::Replicas | Field::Request { .. } | Field::Limit { .. } | Field::PodAnnotation { .. }, _)
+        | (_, None | Some(Scaler::None | Scaler::Several(_))) => own,
         (_, Some(Scaler::Hpa(hpa))) => hpa.object.clone(),
         (_, Some(Scaler::Keda(scaled))) => scaled.object.clone(),
     };
-    let to = match &wanted.field {
-        Field::Request { resource, .. } | Field::Limit { resource, .. } => match resource {
-            Resource::Cpu => Value::Cpu(wanted.to.parse().unwrap()),
-            Resource::Memory => Value::Memory(wanted.to.parse().unwrap()),
-        },
-        _ => Value::Count(wanted.to.parse().unwrap()),
+    let to = match (wanted.field.value_type(), wanted.to.as_str()) {
+        (ValueType::Count, Some(digits)) => Value::Count(digits.parse().unwrap()),
+        (value_type, _) => value_type.read(wanted.to.clone()).unwrap(),
     };
     Change {
         workload,
@@ -218,50 +225,51 @@ fn prove(input: &Path, tree: &Tree, edited: &Edited, plan: &Plan) -> Result<(), 
     for folder in overlay::overlays(tree, &[RepoPath::root()]) {
         let (before, after) = (kustomize::render(&input.join(folder.as_str())), kustomize::render(&work.path().join(folder.as_str())));
         let ours = edited.overlays.iter().find(|overlay| overlay.overlay == folder);
-        let (before, after) = match (before, after) {
+        let mend = ours.and_then(|overlay| overlay.mend.as_ref());
+        let before = match (before, mend) {
+            (Ok(_), Some(_)) => return Err(format!("{folder} is mended, though it renders")),
+            (Err(_), Some(mend)) => {
+                let without = tempfile::tempdir().unwrap();
+                repository::copy(input, without.path());
+                repository::write(without.path(), &mend.without);
+                kustomize::render(&without.path().join(folder.as_str()))
+            }
+            (before, None) => before,
+        };
+        let (mut before, mut after) = match (before, after) {
             (Ok(before), Ok(after)) => (before, after),
             (Err(_), Err(_)) if ours.is_none() || plan.unrendered => continue,
+            // What builds on a mended overlay renders again.
+            (Err(_), Ok(_)) if edited.overlays.iter().any(|overlay| overlay.mend.is_some()) => continue,
             (before, after) => return Err(format!("{folder} renders {:?} before and {:?} after", before.err(), after.err())),
         };
-        let found: Vec<(ObjectRef, String)> = kustomize::differences(&before, &after)
-            .into_iter()
-            .map(|difference| (difference.object, difference.new.unwrap_or_default()))
-            .collect();
-        let mut wanted: Vec<(ObjectRef, String)> = ours
-            .map_or(&[][..], |overlay| &overlay.changes)
-            .iter()
-            .map(|sited| (sited.change.object.clone(), sited.change.to.to_string()))
-            .collect();
+        let planned = ours.map_or_else(Vec::new, prescale::model::OverlayEdit::moved);
+        kustomize::take_schedules(&planned, &mut before, &mut after)?;
+        let mut wanted = kustomize::planned(&planned, &after);
         // An overlay that only renders the same objects moves along with the one that is edited.
-        let along: Vec<(ObjectRef, String)> = edited
-            .overlays
-            .iter()
-            .filter(|other| other.reaches.iter().any(|reached| reached.overlay == folder && reached.moves))
-            .flat_map(|other| &other.changes)
-            .map(|sited| (sited.change.object.clone(), sited.change.to.to_string()))
-            .collect();
-        wanted.extend(along.into_iter().filter(|_| ours.is_none()));
+        let along = edited.overlays.iter().filter(|other| other.reaches.iter().any(|reached| reached.overlay == folder && reached.moves));
+        wanted.extend(along.filter(|_| ours.is_none()).flat_map(|other| kustomize::planned(&other.moved(), &after)));
         wanted.sort();
-        let mut sorted = found.clone();
-        sorted.sort();
-        if sorted != wanted {
+        let mut found = kustomize::moved(&before, &after);
+        found.sort();
+        if found != wanted {
             return Err(format!("{folder} renders other differences than the plan: {:#?}", kustomize::differences(&before, &after)));
         }
-        let mut edits = Tree::default();
-        for (path, entry) in tree.iter() {
-            edits.insert(path.clone(), entry.clone());
-        }
-        for overlay in &edited.overlays {
-            for (path, file) in &overlay.files {
-                edits.insert(path.clone(), prescale::model::Entry::File { mode: file.mode, bytes: file.bytes.clone().into() });
-            }
-        }
+        let edited_files: BTreeMap<_, _> = edited.overlays.iter().flat_map(|overlay| &overlay.files).collect();
+        let untouched = tree.iter().filter(|(path, _)| !edited_files.contains_key(path)).map(|(path, entry)| (path.clone(), entry.clone()));
+        let entry = |file: &NewFile| Entry::File { mode: file.mode, bytes: file.bytes.clone().into() };
+        let written = edited_files.iter().filter_map(|(path, file)| Some(((*path).clone(), entry(file.as_ref()?))));
+        let edits: Tree = untouched.chain(written).collect();
         // The plan carried out a second time changes nothing.
         if let Some(ours) = ours {
             let changes: Vec<Change> = ours.changes.iter().map(|sited| sited.change.clone()).collect();
             let again = overlay::edit(&changes, &edits, &Scope { allowed: vec![RepoPath::root()] });
             if !again.overlays.is_empty() || again.held.iter().any(|held| held.why != HoldReason::Unchanged) {
                 return Err(format!("a second run does something again: {again:?}"));
+            }
+            let mended = overlay::mend(&plan.mend, &edits, &Scope { allowed: vec![RepoPath::root()] });
+            if !mended.is_empty() {
+                return Err(format!("a second run mends again: {mended:?}"));
             }
         }
     }

@@ -191,6 +191,42 @@ fn explain_tells_who_owns_each_field_and_what_would_be_done() {
 }
 
 #[test]
+fn a_component_that_no_longer_applies_is_mended_though_nothing_changes() {
+    let shop = Shop::new();
+    let config = shop.local("");
+    shop.run("run", &config, &[]).says(0, &[]);
+    // As if the base had moved the metric from the second place to the first.
+    let header = "# Written by Prescale. It rewrites this file as a whole: set values elsewhere in the overlay, and they win.\n";
+    let patch = format!(
+        "{header}- op: test\n  path: /spec/metrics/1/type\n  value: Resource\n- op: test\n  path: /spec/metrics/1/resource/name\n  value: cpu\n- op: add\n  \
+         path: /spec/metrics/1/resource/target/averageUtilization\n  value: 66\n"
+    );
+    let entry = "  - path: horizontalpodautoscaler-frontend.yaml\n    target:\n      group: autoscaling\n      version: v2\n      kind: \
+                 HorizontalPodAutoscaler\n      name: frontend\n";
+    let (file, folder) = ("overlays/prod/prescale/horizontalpodautoscaler-frontend.yaml", "overlays/prod/prescale/kustomization.yaml");
+    shop.commit(&[(file, Some(&patch)), (folder, Some(&format!("{}{entry}", shop.file(folder).trim_end_matches('\n').to_owned() + "\n")))]);
+    let broken = tempfile::tempdir().unwrap();
+    shop.checkout(&shop.tip(), broken.path());
+    assert!(render(&broken.path().join("overlays/prod")).is_err(), "it is broken");
+
+    let ran = shop.run("run", &config, &[]);
+    ran.says(0, &[]);
+    assert_eq!(ran.json()["changes"].as_array().unwrap().iter().filter(|change| change["route"] == "commit").count(), 0, "{ran:?}");
+    let message = git(&shop.bare(), &["log", "-1", "--format=%B", "main"]);
+    for words in ["Mend Prescale's component\n", "overlays/prod (proven by render)", "the test of `/spec/metrics/1/type` fails"] {
+        assert!(message.contains(words), "`{words}` is not in:\n{message}");
+    }
+    let mended = tempfile::tempdir().unwrap();
+    shop.checkout(&shop.tip(), mended.path());
+    let prod = render(&mended.path().join("overlays/prod")).unwrap();
+    let hpa = prod.iter().find(|(object, _)| object.kind == "HorizontalPodAutoscaler").unwrap().1;
+    assert_eq!(hpa["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 66, "{hpa}");
+    let tip = shop.tip();
+    shop.run("run", &config, &[]).says(0, &[]);
+    assert_eq!(shop.tip(), tip, "it is mended once");
+}
+
+#[test]
 fn without_kustomize_the_plan_says_so() {
     let shop = Shop::new();
     let ran = shop.run("run", &shop.local("render: {program: none}\n"), &[]);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use prescale::model::{Field, Place, RepoPath, Resource, SiteKind, Tree, Value};
+use prescale::model::{Field, Mark, Part, Place, RepoPath, SiteKind, Tree, Value};
 use prescale::overlay::{self, Ownership};
 use serde_json::Value as Json;
 
@@ -90,6 +90,8 @@ fn claims(tree: &Tree, overlay: &RepoPath, id: &prescale::model::WorkloadId) -> 
     let mut claims = Claims { workload: id.to_string(), owned: Vec::new(), foreign: 0 };
     for owner in overlay::owners(tree, overlay, id) {
         match owner.setters.last() {
+            // Texts and schedules cannot be told in a line of text.
+            _ if matches!(owner.value, Some(Value::Text(_) | Value::Schedule(_))) => {}
             Some(site) if owner.value.is_some() && site.kind != SiteKind::Foreign => {
                 let place = site.place.clone();
                 claims.owned.push((owner, place));
@@ -111,7 +113,8 @@ fn moved(root: &Path, case: &Case, claims: &[Claims]) -> Result<Vec<(Ownership, 
         });
         let line = place.line.and_then(|line| lines.get_mut(line - 1));
         if let Some(line) = line {
-            *line = changed(line, &owner.field, owner.value.unwrap());
+            let version = case.before.get(&owner.object).map_or("", |object| object["apiVersion"].as_str().unwrap_or_default());
+            *line = changed(line, &owner.field, version, owner.value.as_ref().unwrap());
         }
     }
     let swap = |path: &RepoPath, text: &str| {
@@ -129,7 +132,7 @@ fn moved(root: &Path, case: &Case, claims: &[Claims]) -> Result<Vec<(Ownership, 
     Ok(owned
         .into_iter()
         .filter(|(owner, _)| {
-            let wanted = other(owner.value.unwrap());
+            let wanted = other(owner.value.as_ref().unwrap());
             after.get(&owner.object).and_then(|object| leaf(object, &owner.field)).is_some_and(|text| text == wanted)
         })
         .cloned()
@@ -137,22 +140,27 @@ fn moved(root: &Path, case: &Case, claims: &[Claims]) -> Result<Vec<(Ownership, 
 }
 
 /// A value that nobody has.
-fn other(value: Value) -> String {
+fn other(value: &Value) -> String {
     match value {
-        Value::Count(_) => "4321".to_owned(),
+        Value::Count(_) | Value::Percent(_) => "4321".to_owned(),
+        Value::Stabilization(_) => "3210".to_owned(),
+        Value::Text(_) | Value::Schedule(_) => unreachable!("left out"),
         Value::Cpu(_) => "4321m".to_owned(),
         Value::Memory(_) => "4321Mi".to_owned(),
     }
 }
 
 /// The line with its value replaced: the first token after the field's own key that means the value, or the last one of the line.
-fn changed(line: &str, field: &Field, old: Value) -> String {
+fn changed(line: &str, field: &Field, version: &str, old: &Value) -> String {
     let means = |token: &str| match old {
-        Value::Count(count) => token.parse() == Ok(count),
-        Value::Cpu(cpu) => token.parse() == Ok(cpu),
-        Value::Memory(memory) => token.parse() == Ok(memory),
+        Value::Cpu(cpu) => token.parse().as_ref() == Ok(cpu),
+        Value::Memory(memory) => token.parse().as_ref() == Ok(memory),
+        number => token == number.to_string(),
     };
-    let key = field.path().last().cloned().unwrap_or_default();
+    let key = match field.parts(version).unwrap_or_default().pop() {
+        Some(Part::Key(key)) => key.into_owned(),
+        _ => String::new(),
+    };
     let start = line.find(&format!("{key}:")).map_or(0, |at| at + key.len() + 1);
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '.';
     let mut tokens = Vec::new();
@@ -172,14 +180,11 @@ fn changed(line: &str, field: &Field, old: Value) -> String {
 
 /// The rendered leaf at a field.
 fn leaf(object: &Json, field: &Field) -> Option<String> {
-    let resource = |container: &str, group: &str, resource: &Resource| {
-        let containers = object.pointer("/spec/template/spec/containers")?.as_array()?;
-        containers.iter().find(|found| found["name"] == container)?.pointer(&format!("/resources/{group}/{resource}"))
-    };
-    let found = match field {
-        Field::Request { container, resource: of } => resource(container, "requests", of),
-        Field::Limit { container, resource: of } => resource(container, "limits", of),
-        other => object.pointer(&format!("/{}", other.path().join("/"))),
-    }?;
+    let holds = |item: &Json, mark: &Mark| mark.at.iter().try_fold(item, |node, key| node.get(key)).is_some_and(|text| *text == *mark.is);
+    let parts = field.parts(object["apiVersion"].as_str()?)?;
+    let found = parts.iter().try_fold(object, |node, part| match part {
+        Part::Key(key) => node.get(&**key),
+        Part::Item(marks) => node.as_array()?.iter().find(|item| marks.iter().all(|mark| holds(item, mark))),
+    })?;
     Some(found.as_str().map_or_else(|| found.to_string(), str::to_owned))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use prescale::model::ObjectRef;
-use serde_json::Value as Json;
+use prescale::model::{Field, Moved, ObjectRef, Value};
+use serde_json::{Value as Json, json};
 
 /// A render: the objects by what Kubernetes knows them by.
 pub(crate) type Render = BTreeMap<ObjectRef, Json>;
@@ -66,6 +66,81 @@ pub(crate) fn differences(before: &Render, after: &Render) -> Vec<Difference> {
         }
     }
     found
+}
+
+/// What moved: object, last key of the path, new value.
+pub(crate) fn moved(before: &Render, after: &Render) -> Vec<(ObjectRef, String, String)> {
+    let ends = |path: &str| match path.split_once("/template/metadata/annotations/") {
+        Some((_, key)) => key.to_owned(),
+        None => path.rsplit('/').next().unwrap_or_default().to_owned(),
+    };
+    let mut moved: Vec<_> =
+        differences(before, after).into_iter().map(|found| (found.object, ends(&found.path), found.new.unwrap_or_default())).collect();
+    moved.sort();
+    moved
+}
+
+/// What must move for these changes, those of schedules left out.
+pub(crate) fn planned(changes: &[Moved], render: &Render) -> Vec<(ObjectRef, String, String)> {
+    let key = |change: &Moved, version: &str| match &change.field {
+        Field::Replicas => "replicas".to_owned(),
+        Field::MinReplicas => "minReplicas".to_owned(),
+        Field::MaxReplicas => "maxReplicas".to_owned(),
+        Field::MinReplicaCount => "minReplicaCount".to_owned(),
+        Field::MaxReplicaCount => "maxReplicaCount".to_owned(),
+        Field::Request { resource, .. } | Field::Limit { resource, .. } => resource.to_string(),
+        Field::TargetUtilization(_) if version == "autoscaling/v1" => "targetCPUUtilizationPercentage".to_owned(),
+        Field::TargetUtilization(_) if version == "autoscaling/v2beta1" => "targetAverageUtilization".to_owned(),
+        Field::TargetUtilization(_) => "averageUtilization".to_owned(),
+        Field::TargetValue(_) if version == "autoscaling/v2beta1" => "targetAverageValue".to_owned(),
+        Field::TargetValue(_) => "averageValue".to_owned(),
+        Field::Stabilization(_) | Field::AdvancedStabilization(_) => "stabilizationWindowSeconds".to_owned(),
+        Field::PodAnnotation { key } => key.clone(),
+        Field::Schedule => "triggers".to_owned(),
+    };
+    let version = |object: &ObjectRef| render.get(object).and_then(|tree| tree["apiVersion"].as_str()).unwrap_or_default();
+    let one = |change: &Moved| (change.object.clone(), key(change, version(&change.object)), change.to.to_string());
+    let mut planned: Vec<_> = changes.iter().filter(|change| change.field != Field::Schedule).map(one).collect();
+    planned.sort();
+    planned
+}
+
+/// Takes Prescale's cron triggers out of the objects whose schedule changes, once those after the edit are found to be the planned ones.
+pub(crate) fn take_schedules(changes: &[Moved], before: &mut Render, after: &mut Render) -> Result<(), String> {
+    for change in changes {
+        let Value::Schedule(schedule) = &change.to else { continue };
+        let mut wanted: Vec<Json> = schedule
+            .windows()
+            .iter()
+            .map(|window| {
+                json!({"type": "cron", "name": window.name.to_string(), "metadata": {
+                    "timezone": window.timezone,
+                    "start": window.start.to_string(),
+                    "end": window.end.to_string(),
+                    "desiredReplicas": window.desired_replicas.to_string(),
+                }})
+            })
+            .collect();
+        take_own(before, &change.object);
+        let mut found = take_own(after, &change.object);
+        for list in [&mut wanted, &mut found] {
+            list.sort_by_key(|trigger| trigger["name"].to_string());
+        }
+        if wanted != found {
+            return Err(format!("{} has the triggers {found:?}, not {wanted:?}", change.object));
+        }
+    }
+    Ok(())
+}
+
+fn take_own(render: &mut Render, object: &ObjectRef) -> Vec<Json> {
+    let Some(triggers) = render.get_mut(object).and_then(|tree| tree.pointer_mut("/spec/triggers")).and_then(Json::as_array_mut) else {
+        return Vec::new();
+    };
+    let (own, others) =
+        std::mem::take(triggers).into_iter().partition(|one| one["name"].as_str().is_some_and(|n| n.starts_with("prescale-")));
+    *triggers = others;
+    own
 }
 
 fn leaves(object: Option<&Json>) -> BTreeMap<String, String> {

@@ -55,10 +55,14 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Writes edited files into a folder.
-pub(crate) fn write<'a>(root: &Path, files: impl IntoIterator<Item = (&'a RepoPath, &'a NewFile)>) {
+/// Writes edited files into a folder, and deletes those that go.
+pub(crate) fn write<'a>(root: &Path, files: impl IntoIterator<Item = (&'a RepoPath, &'a Option<NewFile>)>) {
     for (path, file) in files {
         let path = root.join(path.as_str());
+        let Some(file) = file else {
+            fs::remove_file(path).unwrap();
+            continue;
+        };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, &file.bytes).unwrap();
     }
