@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::files::{Files, Found};
 use super::kustomization::{Kustomization, not_a_file};
 use super::merge::Lists;
-use super::node::Node;
+use super::node::{Data, Node};
 use super::object::{By, Id, Object};
 use super::reference::{self, Rules};
 use super::{component, replacement, transform};
@@ -152,7 +152,7 @@ impl Builder<'_> {
 
     /// Adds the objects of a document; lists are unfolded.
     fn manifest(&mut self, document: &Rc<Node>, objects: &mut Vec<Object>) -> Result<()> {
-        if document.entries().is_empty() {
+        if document.is_null() || matches!(&document.data, Data::Map(entries) if entries.is_empty()) {
             return Ok(());
         }
         let kind = document.text_at(&["kind"]);
@@ -229,6 +229,7 @@ impl Builder<'_> {
     fn generators(&mut self, kustomization: &Kustomization, objects: &mut Vec<Object>) {
         for (key, kind) in [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")] {
             for entry in kustomization.list(key) {
+                self.generator_files(kustomization, entry);
                 let tree = transform::generated(kind, entry);
                 let id = Id::of(&tree);
                 // `behavior: merge` and `replace` name a map that is there already.
@@ -242,6 +243,21 @@ impl Builder<'_> {
             for entry in kustomization.list(key) {
                 let detail = format!("`{key}:` makes objects that cannot be seen before it runs");
                 self.build.unread.push(kustomization.refuse(RefusalCode::Generated, entry, detail));
+            }
+        }
+    }
+
+    /// Notes the files of a generated map that are not here: without them nothing renders.
+    fn generator_files(&mut self, kustomization: &Kustomization, entry: &Node) {
+        let sources = ["files", "envs"].into_iter().filter_map(|key| entry.get(key)).flat_map(|list| list.items()).chain(entry.get("env"));
+        for source in sources {
+            let text = source.as_text().unwrap_or_default();
+            let text = text.split_once('=').map_or(text, |(_, path)| path);
+            let found = kustomization.folder.join(text).map_or(Found::Nothing, |path| self.files.find(&path));
+            if found == Found::Nothing {
+                let code = if is_remote(text) { RefusalCode::RemoteBase } else { RefusalCode::DoesNotRender };
+                let refusal = kustomization.refuse(code, source, format!("`{text}`, which a generator reads, is not in the repository"));
+                self.build.unread.push(refusal);
             }
         }
     }
