@@ -61,31 +61,39 @@ async fn overlay(
     write(&edit.files, after.path())?;
 
     let (old, new) = match both(&edit.overlay, before.path(), after.path(), kustomize).await {
-        Ok(renders) => renders,
-        Err(error) => return Ok(Err(does_not_render(&edit.overlay, &error))),
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(does_not_render(&edit.overlay, &error))),
     };
     if let Err(unplanned) = diff::compare(&old, &new, &edit.moved()) {
         return Ok(Err(failed(&edit.overlay, &unplanned)));
     }
-    let mut along = Vec::new();
+    let (mut along, mut unrendered) = (Vec::new(), Vec::new());
     for reached in &edit.reaches {
         match both(&reached.overlay, before.path(), after.path(), kustomize).await {
-            Ok((old, new)) if old == new => {}
-            Ok((old, new)) => {
+            (Ok(old), Ok(new)) if old == new => {}
+            (Ok(old), Ok(new)) => {
                 if let Err(unplanned) = diff::compare_reader(&old, &new, &edit.moved()) {
                     return Ok(Err(failed(&reached.overlay, &unplanned)));
                 }
                 along.push(reached.overlay.clone());
             }
-            Err(error) => return Ok(Err(does_not_render(&reached.overlay, &error))),
+            // What did not render before is not broken by the edit.
+            (Err(RenderError::Failed { .. }), Err(RenderError::Failed { .. })) => unrendered.push(reached.overlay.clone()),
+            (Err(RenderError::Failed { .. }), Ok(_)) if edit.mend.is_some() => {}
+            (Err(error), _) | (_, Err(error)) => return Ok(Err(does_not_render(&reached.overlay, &error))),
         }
     }
-    Ok(Ok(Proof::Rendered { before: digest(&old), after: digest(&new), by: kustomize.name(), along }))
+    Ok(Ok(Proof::Rendered { before: digest(&old), after: digest(&new), by: kustomize.name(), along, unrendered }))
 }
 
-async fn both(overlay: &RepoPath, before: &Path, after: &Path, kustomize: &Kustomize) -> Result<(String, String), RenderError> {
-    let (old, new) = (before.join(overlay.as_str()), after.join(overlay.as_str()));
-    tokio::try_join!(kustomize.build(&old, overlay.as_str()), kustomize.build(&new, overlay.as_str()))
+/// An overlay before and after.
+async fn both(
+    overlay: &RepoPath,
+    before: &Path,
+    after: &Path,
+    kustomize: &Kustomize,
+) -> (Result<String, RenderError>, Result<String, RenderError>) {
+    tokio::join!(kustomize.build(before, overlay.as_str()), kustomize.build(after, overlay.as_str()))
 }
 
 fn write(files: &BTreeMap<RepoPath, Option<NewFile>>, folder: &Path) -> anyhow::Result<()> {

@@ -114,10 +114,11 @@ impl Kustomize {
         if self.subcommand == "build" { format!("{program} {}", self.version) } else { format!("{program}, Kustomize {}", self.version) }
     }
 
-    /// The rendered YAML of `folder`, which messages call `label`.
-    pub async fn build(&self, folder: &Path, label: &str) -> Result<String, RenderError> {
+    /// The rendered YAML of the folder `label` of a checkout at `root`; messages name paths as the repository does.
+    pub async fn build(&self, root: &Path, label: &str) -> Result<String, RenderError> {
+        let folder = root.join(label);
         let mut command = Command::new(&self.program);
-        command.arg(self.subcommand).args(&self.build_options).arg(folder).stdin(Stdio::null()).kill_on_drop(true);
+        command.arg(self.subcommand).args(&self.build_options).arg(&folder).stdin(Stdio::null()).kill_on_drop(true);
         command.env("GIT_TERMINAL_PROMPT", "0"); // a remote base that asks for a password must not hang
         let output = tokio::time::timeout(self.timeout, command.output())
             .await
@@ -126,9 +127,9 @@ impl Kustomize {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        // The folder is a temporary one: name it as the repository does.
+        // The checkout is a temporary one.
         let said = String::from_utf8_lossy(&output.stderr);
-        let message = said.replace(&folder.display().to_string(), label);
+        let message = said.replace(&format!("{}/", root.display()), "").replace(&root.display().to_string(), ".");
         Err(RenderError::Failed { folder: label.to_owned(), message: message.trim().chars().take(600).collect() })
     }
 }

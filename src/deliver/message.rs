@@ -29,9 +29,12 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
                 let _ = writeln!(text, "    {}", reason(because));
             }
         }
-        if let Proof::Rendered { along, .. } = &overlay.proof {
+        if let Proof::Rendered { along, unrendered, .. } = &overlay.proof {
             for other in along {
                 let _ = writeln!(text, "  {other} renders the same, and moves along.");
+            }
+            for other in unrendered {
+                let _ = writeln!(text, "  {other} reads it too, and renders neither before nor after.");
             }
         }
         text.push('\n');
@@ -227,6 +230,7 @@ mod tests {
             after: "b".repeat(64),
             by: "kubectl v5.8.1".into(),
             along: vec![RepoPath::parse("clusters/eu").unwrap()],
+            unrendered: vec![RepoPath::parse("clusters/all").unwrap()],
         };
         Group { route: Route::Commit, rhythm, proven: Proven { overlays: vec![ProvenEdit { edit, proof }], held: vec![] } }
     }
@@ -251,6 +255,7 @@ mod tests {
                 peak requests of the window at most 231 req/s in 99 of 100 cases (linear); one replica carries 40 req/s
                 a step of at most 3 towards 9
               clusters/eu renders the same, and moves along.
+              clusters/all reads it too, and renders neither before nor after.
 
             To undo: git revert this commit.
 

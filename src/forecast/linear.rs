@@ -29,7 +29,7 @@ impl Forecaster for Linear {
     }
 
     /// Weighted least squares with a ridge. The rows are first compressed into their Gram matrix; its Cholesky factor `R` and `z = R⁻ᵀ Xᵀ W y`
-    /// are [`TERMS`] rows with the same least-squares solution as all the others, and those are what `linfa-linear` solves.
+    /// are as many rows as there are features with the same least-squares solution as all the others, and those are what `linfa-linear` solves.
     fn fit(&self, rows: &Rows, until: usize) -> Option<Box<dyn Fitted>> {
         let until = until.min(rows.past());
         let known: Vec<usize> = (until.saturating_sub(Rows::MOST)..until).filter(|row| rows.outcome(*row).is_some()).collect();

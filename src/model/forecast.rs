@@ -30,7 +30,7 @@ impl Window {
 /// A past window that the one to come may be like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Analogue {
-    /// Its first minute, on the grid of the [`Demand`](super::Demand) that was learned from.
+    /// Its first minute, on the grid of the [`Demand`] that was learned from.
     pub window: usize,
     /// How likely it is.
     pub weight: f64,

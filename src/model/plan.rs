@@ -357,7 +357,8 @@ pub struct Site {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "proof", rename_all = "camelCase")]
 pub enum Proof {
-    /// The renders differ in the planned fields and nowhere else, and so do those of every other overlay that reads a touched file.
+    /// The renders differ in the planned fields and nowhere else, and so do those of every other overlay that reads a touched file and
+    /// renders at all.
     Rendered {
         /// SHA-256 of the render before.
         before: String,
@@ -367,6 +368,8 @@ pub enum Proof {
         by: String,
         /// The other overlays that render the same objects, and moved by the same fields.
         along: Vec<RepoPath>,
+        /// Other overlays that read a touched file and render neither before nor after, so that nothing is known of them.
+        unrendered: Vec<RepoPath>,
     },
     /// It could not be rendered.
     NotRendered {

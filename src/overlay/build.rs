@@ -253,7 +253,12 @@ impl Builder<'_> {
         for source in sources {
             let text = source.as_text().unwrap_or_default();
             let text = text.split_once('=').map_or(text, |(_, path)| path);
-            let found = kustomization.folder.join(text).map_or(Found::Nothing, |path| self.files.find(&path));
+            let path = kustomization.folder.join(text);
+            let found = path.as_ref().map_or(Found::Nothing, |path| self.files.find(path));
+            // A file outside of its kustomization's folder is read where it stands.
+            self.build
+                .roots
+                .extend(path.filter(|path| found != Found::Nothing && !path.is_under(&kustomization.folder)).map(|path| path.parent()));
             if found == Found::Nothing {
                 let code = if is_remote(text) { RefusalCode::RemoteBase } else { RefusalCode::DoesNotRender };
                 let refusal = kustomization.refuse(code, source, format!("`{text}`, which a generator reads, is not in the repository"));

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::argo::Overrides;
 use super::build::{Additions, COMPONENT, build};
 use super::fields;
 use super::files::Files;
@@ -27,7 +28,17 @@ pub fn owners(tree: &Tree, overlay: &RepoPath, workload: &WorkloadId) -> Vec<Own
     let files = Files::new(tree);
     let Ok(build) = build(&files, overlay, &Additions::default()) else { return Vec::new() };
     let own = build.objects.iter().filter(|object| workload_id(object).as_ref() == Some(workload));
-    own.chain(scalers(workload, &build)).flat_map(|object| of_object(object, overlay)).collect()
+    let overrides = Overrides::new(&files);
+    let mut owners = Vec::new();
+    for object in own.chain(scalers(workload, &build)) {
+        for mut owner in of_object(object, overlay) {
+            // What Argo CD sets comes after all that Kustomize does.
+            let theirs = overrides.check(&files, overlay, object, &owner.field).err().and_then(|refusal| refusal.place);
+            owner.setters.extend(theirs.map(|place| Site { place, kind: SiteKind::Foreign }));
+            owners.push(owner);
+        }
+    }
+    owners
 }
 
 fn of_object(object: &Object, overlay: &RepoPath) -> Vec<Ownership> {

@@ -71,14 +71,19 @@ pub async fn explain(world: &World, now: DateTime<Utc>, name: &str) -> anyhow::R
                 .filter(|sited| sited.change.workload == workload.id && sited.change.overlay == folder)
                 .collect();
             let fate = |ownership: Ownership| Explanation {
-                change: changes.iter().find(|sited| sited.change.field == ownership.field).cloned(),
+                change: changes
+                    .iter()
+                    .find(|sited| sited.change.field == ownership.field && sited.change.object == ownership.object)
+                    .cloned(),
                 held: held.iter().find(|held| held.field.as_ref() == Some(&ownership.field)).cloned(),
                 ownership,
             };
             let mut fields: Vec<Explanation> = overlay::owners(&tree, &folder, &workload.id).into_iter().map(fate).collect();
             // What would be set for the first time has no owner yet.
             for sited in &changes {
-                if !fields.iter().any(|known| known.ownership.field == sited.change.field) {
+                let is_it =
+                    |known: &Explanation| (&known.ownership.field, &known.ownership.object) == (&sited.change.field, &sited.change.object);
+                if !fields.iter().any(is_it) {
                     fields.push(fate(Ownership {
                         object: sited.change.object.clone(),
                         field: sited.change.field.clone(),
