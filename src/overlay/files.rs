@@ -144,7 +144,7 @@ impl<'a> Files<'a> {
             .documents()
             .iter()
             .enumerate()
-            .map(|(number, root)| convert(root, Source::new(path.clone(), number, None)))
+            .map(|(number, root)| convert(root, Source::new(path.clone(), number, None), None))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| refusal(path, error))?;
         Ok((Some(stream), documents.into()))
@@ -189,12 +189,18 @@ impl<'a> Files<'a> {
             }
             .ok_or_else(lost)
         })?;
-        let inner = scalar.resolved().embedded().map_err(|error| refusal(origin.file(), error))?;
+        let scalar = scalar.resolved();
+        let inner = scalar.embedded().map_err(|error| refusal(origin.file(), error))?;
+        // In quotes, all of it stands on one line.
+        let line = (!scalar.is_block()).then(|| scalar.line());
         inner
             .documents()
             .iter()
             .enumerate()
-            .map(|(number, root)| convert(root, Source::new(origin.file().clone(), origin.source.document, Some((steps.clone(), number)))))
+            .map(|(number, root)| {
+                let source = Source::new(origin.file().clone(), origin.source.document, Some((steps.clone(), number)));
+                convert(root, source, line)
+            })
             .collect::<Result<Vec<_>, _>>()
             .map(Into::into)
             .map_err(|error| refusal(origin.file(), error))
@@ -229,20 +235,21 @@ pub(super) fn refusal(path: &RepoPath, error: YamlError) -> Refusal {
 /// How many nodes a document may grow to when its aliases are followed.
 const MAX_NODES: usize = 200_000;
 
-/// Origins need the finished table of places, so a document is numbered first and built then.
-fn convert(root: &yaml::Node, mut source: Source) -> Result<Rc<Node>, YamlError> {
-    number(root, &mut source, 0, Step::Index(0));
+/// Origins need the finished table of places, so a document is numbered first and built then. Its nodes stand on their own lines, unless
+/// all stand on one.
+fn convert(root: &yaml::Node, mut source: Source, line: Option<usize>) -> Result<Rc<Node>, YamlError> {
+    number(root, &mut source, 0, Step::Index(0), line);
     let mut builder = Builder { source: Rc::new(source), next: 0, budget: MAX_NODES };
     builder.build(root)
 }
 
-fn number(node: &yaml::Node, source: &mut Source, parent: u32, step: Step) {
-    let me = source.note(parent, step, node.line());
+fn number(node: &yaml::Node, source: &mut Source, parent: u32, step: Step, line: Option<usize>) {
+    let me = source.note(parent, step, line.unwrap_or(node.line()));
     for (key, value) in node.entries() {
-        number(value, source, me, Step::key(key.resolved().as_str().unwrap_or_default()));
+        number(value, source, me, Step::key(key.resolved().as_str().unwrap_or_default()), line);
     }
     for (index, item) in node.items().iter().enumerate() {
-        number(item, source, me, Step::Index(index));
+        number(item, source, me, Step::Index(index), line);
     }
 }
 

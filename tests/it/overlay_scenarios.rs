@@ -7,12 +7,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use prescale::clients::git::{Address, Repository, Settings};
+use prescale::clients::kustomize::{Kustomize, Settings as KustomizeSettings};
 use prescale::model::{
-    Change, Entry, Field, HoldReason, NewFile, ObjectRef, Refusal, RefusalCode, RepoPath, Route, Scaler, Tree, Value, ValueType, WorkloadId,
+    Change, Entry, Field, Held, HoldReason, NewFile, ObjectRef, Refusal, RefusalCode, RepoPath, Route, Scaler, Tree, Value, ValueType,
+    WorkloadId,
 };
 use prescale::overlay::{self, Edited, Scope};
+use prescale::prove;
 use serde::{Deserialize, Serialize};
 
+use crate::support::git::git;
 use crate::support::{kustomize, repository};
 
 /// One line of a `plan.yaml`.
@@ -110,6 +115,47 @@ fn run(scenario: &Path, update: bool) -> Result<(), String> {
     }
     if !edited.overlays.is_empty() {
         prove(&input, &tree, &edited, &plan)?;
+        sites_hold_their_values(&edited)?;
+        own_proof(&input, &edited, &plan)?;
+    }
+    Ok(())
+}
+
+/// The line that a site names must hold the value that was written there.
+fn sites_hold_their_values(edited: &Edited) -> Result<(), String> {
+    let files: BTreeMap<&RepoPath, &NewFile> =
+        edited.overlays.iter().flat_map(|overlay| &overlay.files).filter_map(|(path, file)| Some((path, file.as_ref()?))).collect();
+    for sited in edited.overlays.iter().flat_map(|overlay| &overlay.changes) {
+        let place = &sited.site.place;
+        let text = files.get(&place.path).and_then(|file| std::str::from_utf8(&file.bytes).ok());
+        let line = text.zip(place.line).and_then(|(text, line)| text.lines().nth(line - 1)).unwrap_or_default();
+        let to = sited.change.to.to_string();
+        let quoted = to.replace('"', "\\\"");
+        if sited.change.field != Field::Schedule && !line.contains(&to) && !line.contains(&quoted) {
+            return Err(format!("{}: {place} holds `{line}`, not {}", sited.change.field, sited.change.to));
+        }
+    }
+    Ok(())
+}
+
+/// The product's own proof, as a run makes it: from a commit, in what is exported of it, with default options.
+fn own_proof(input: &Path, edited: &Edited, plan: &Plan) -> Result<(), String> {
+    let (work, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    repository::copy(input, work.path());
+    for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A", "-f"], &["commit", "-qm", "Layout"]] {
+        git(work.path(), arguments);
+    }
+    let settings = Settings::new(Address::parse(&format!("file://{}", work.path().display())).unwrap());
+    let repository = Repository::open(&settings, cache.path()).unwrap();
+    let base = repository.fetch().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let proven = runtime.block_on(async {
+        let kustomize = Kustomize::find(&KustomizeSettings::default()).await.unwrap();
+        prove::render(edited.clone(), &repository, base, kustomize.as_ref()).await.unwrap()
+    });
+    let unproven: Vec<&Held> = proven.held.iter().filter(|held| !edited.held.contains(held)).collect();
+    if unproven.is_empty() == plan.unrendered {
+        return Err(format!("the product's own proof holds {unproven:#?}"));
     }
     Ok(())
 }
@@ -210,7 +256,7 @@ fn change(tree: &Tree, wanted: &Wanted) -> Change {
         object,
         overlay: wanted.overlay.clone(),
         field: wanted.field.clone(),
-        from: None,
+        from: found.and_then(|found| found.value(&wanted.field)).cloned(),
         to,
         reasons: Vec::new(),
         route: Route::Commit,

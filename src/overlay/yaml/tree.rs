@@ -113,6 +113,11 @@ impl Node {
         self.line
     }
 
+    /// Whether it is a block scalar, whose lines are lines of the file.
+    pub fn is_block(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// The name of its anchor.
     pub fn anchor(&self) -> Option<&str> {
         self.anchor.as_deref()
