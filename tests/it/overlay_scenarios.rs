@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use prescale::clients::git::{Address, Repository, Settings};
-use prescale::clients::kustomize::{Kustomize, Settings as KustomizeSettings};
+use prescale::clients::kustomize::{Kustomize, Settings as Kustomizing};
 use prescale::model::{
-    Change, Entry, Field, Held, HoldReason, NewFile, ObjectRef, Refusal, RefusalCode, RepoPath, Route, Scaler, Tree, Value, ValueType,
-    WorkloadId,
+    Change, Entry, Field, Held, HoldReason, NewFile, ObjectRef, Proven, Refusal, RefusalCode, RepoPath, Route, Scaler, Tree, Value,
+    ValueType, WorkloadId,
 };
 use prescale::overlay::{self, Edited, Scope};
 use prescale::prove;
@@ -48,6 +49,9 @@ struct Plan {
     mend: Vec<RepoPath>,
     /// The folders that may be edited; the whole repository unless given.
     allowed: Option<Vec<RepoPath>>,
+    /// What the product's renders are given besides.
+    #[serde(default, rename = "buildOptions")]
+    build_options: Vec<String>,
     /// The render cannot be compared: what the layout holds needs a network, or another program.
     #[serde(default)]
     unrendered: bool,
@@ -140,6 +144,16 @@ fn sites_hold_their_values(edited: &Edited) -> Result<(), String> {
 
 /// The product's own proof, as a run makes it: from a commit, in what is exported of it, with default options.
 fn own_proof(input: &Path, edited: &Edited, plan: &Plan) -> Result<(), String> {
+    let proven = proven(input, edited, &Kustomizing { build_options: plan.build_options.clone(), ..Kustomizing::default() });
+    let unproven: Vec<&Held> = proven.held.iter().filter(|held| !edited.held.contains(held)).collect();
+    if unproven.is_empty() == plan.unrendered {
+        return Err(format!("the product's own proof holds {unproven:#?}"));
+    }
+    Ok(())
+}
+
+/// What the product says of edits of a folder, which is committed for it.
+fn proven(input: &Path, edited: &Edited, kustomizing: &Kustomizing) -> Proven {
     let (work, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     repository::copy(input, work.path());
     for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A", "-f"], &["commit", "-qm", "Layout"]] {
@@ -149,15 +163,34 @@ fn own_proof(input: &Path, edited: &Edited, plan: &Plan) -> Result<(), String> {
     let repository = Repository::open(&settings, cache.path()).unwrap();
     let base = repository.fetch().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let proven = runtime.block_on(async {
-        let kustomize = Kustomize::find(&KustomizeSettings::default()).await.unwrap();
+    runtime.block_on(async {
+        let kustomize = Kustomize::find(kustomizing).await.unwrap();
         prove::render(edited.clone(), &repository, base, kustomize.as_ref()).await.unwrap()
-    });
-    let unproven: Vec<&Held> = proven.held.iter().filter(|held| !edited.held.contains(held)).collect();
-    if unproven.is_empty() == plan.unrendered {
-        return Err(format!("the product's own proof holds {unproven:#?}"));
-    }
-    Ok(())
+    })
+}
+
+#[test]
+fn a_render_that_moves_besides_the_plan_is_no_proof() {
+    let input = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/overlay/replicas-transformer/input");
+    let wanted = "{overlay: overlays/prod, workload: -/Deployment/web, field: replicas, to: '7'}";
+    let tree = repository::read(&input);
+    let changes = [change(&tree, &serde_yaml::from_str(wanted).unwrap())];
+    let edited = overlay::edit(&changes, &tree, &Scope { allowed: vec![RepoPath::root()] });
+    // A program that renders as the real one does, but for what its `sed` says.
+    let folder = tempfile::tempdir().unwrap();
+    let code = |sed: &str| {
+        let program = folder.path().join("kustomize");
+        let script = format!("#!/bin/sh\n[ \"$1\" = version ] && echo v5.0.0 && exit\nshift\nkubectl kustomize \"$@\" | sed '{sed}'\n");
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let proven = proven(&input, &edited, &Kustomizing { program: program.display().to_string(), ..Kustomizing::default() });
+        proven.held.first().map(|held| refused(&held.why).code)
+    };
+    assert_eq!(code(""), None);
+    assert_eq!(code("/replicas: 7/s/7/8/"), Some(RefusalCode::ProofFailed), "another value than planned");
+    assert_eq!(code("/replicas: 7/s/$/\\n  paused: true/"), Some(RefusalCode::ProofFailed), "another field besides");
+    assert_eq!(code("/replicas: 7/s/7/3/"), Some(RefusalCode::ProofFailed), "an edit without effect");
+    assert_eq!(code("/replicas: 7/s/.*/{/"), Some(RefusalCode::ProofFailed), "no YAML");
 }
 
 fn difference(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>, edited: &Edited) -> String {
