@@ -6,6 +6,7 @@
 //! like the one to come. Those rows, each moved by how far its base is from today's, are the forecast: a weighted set of past windows. The
 //! [`Learner`] keeps all of it as decisions go by.
 
+mod calibration;
 mod forest;
 mod holt_winters;
 mod learner;
@@ -24,6 +25,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::policy::delta;
 use crate::model::{Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
 
+pub use calibration::{Calibration, WANTED};
 pub use forest::Growth;
 pub use holt_winters::HoltWinters;
 pub use learner::Learner;
@@ -90,8 +92,12 @@ fn check_fresh(demand: &Series, now: DateTime<Utc>, limit: TimeDelta) -> Result<
     }
 }
 
-/// The forecast of the maximum over `window`, from what was known of `demand` at `now`.
+/// The forecast of the maximum over `window` by the usual model, from what was known of `demand` at `now`.
 pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window) -> Result<Foreseen, HoldReason> {
+    by(Recipe::usual(), demand, now, window)
+}
+
+fn by(recipe: &'static Recipe, demand: &Series, now: DateTime<Utc>, window: Window) -> Result<Foreseen, HoldReason> {
     let known = demand.known_at(now.timestamp());
     let have = known.measured_span();
     let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };
@@ -102,7 +108,7 @@ pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window) -> Re
     let minutes = |span: TimeDelta| span.num_minutes().max(0) as usize;
     let shape = Shape { lead: minutes(window.from - now), length: minutes(window.length()).max(1) };
     let behind = (now.timestamp() - demand.end()) / 60;
-    let mut learner = Learner::new(Recipe::usual(), shape, 10, &demand);
+    let mut learner = Learner::new(recipe, shape, 10, &demand);
     let last = demand.len() + behind as usize;
     for at in (last % 10..=last).step_by(10) {
         learner.advance(&demand, at, at.saturating_sub(behind as usize));
@@ -110,6 +116,9 @@ pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window) -> Re
     let forecast = learner.forecast(&demand).ok_or_else(too_short)?;
     Ok(Foreseen { window, demand, forecast })
 }
+
+#[cfg(test)]
+mod bad_input;
 
 #[cfg(test)]
 mod tests {
@@ -138,8 +147,8 @@ mod tests {
             let (history, now) = series((0..until).map(daily));
             let forecast = window_maximum(&history, now, ahead(now)).unwrap().forecast;
             let truth = (1..=3).map(|k| daily(until + k)).fold(0.0, f64::max);
-            assert!((forecast.point / truth - 1.0).abs() < 0.05, "{} for {truth}", forecast.point);
-            assert!(forecast.quantile(0.99) >= forecast.point * 0.99);
+            assert!((forecast.point() / truth - 1.0).abs() < 0.05, "{} for {truth}", forecast.point());
+            assert!(forecast.quantile(0.99) >= forecast.point() * 0.99);
         }
     }
 

@@ -162,7 +162,7 @@ mod tests {
         [10.0, 20.0, 30.0, 20.0].iter().flat_map(|level| [*level; 10]).for_each(|value| demand.push(value));
         let analogue = |window, factor, maximum| Analogue { window, weight: 0.25, factor, maximum };
         let analogues = vec![analogue(0, 1.0, 10.0), analogue(10, 1.0, 20.0), analogue(20, 1.0, 30.0), analogue(30, 2.0, 20.0)];
-        (Forecast::new("test", 20.0, analogues, 0.0, 100.0, vec![]).unwrap(), demand)
+        (Forecast::new("test", analogues, 0.0, 100.0, vec![]).unwrap(), demand)
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(super) fn decide(
         signal: spec.signal.clone(),
         model: forecast.model.to_owned(),
         quantile,
-        expected: forecast.point,
+        expected: forecast.point(),
         peak: demand,
         capacity,
         now,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Fitted;
+use super::calibration::Calibration;
 use super::forest::{self, Forest, Grown, LOOK};
 use super::recipe::{Likeness, Recipe};
 use super::rows::{Rows, Shape, column};
@@ -18,6 +19,9 @@ pub struct Learner {
     entered: usize,
     /// The row before which the forests were grown.
     grown: Option<usize>,
+    /// Where the high forecast stands, after the rows before `scored`.
+    calibration: Calibration,
+    scored: usize,
     /// The log of the greatest demand seen.
     most: f32,
 }
@@ -40,6 +44,8 @@ const THINNED: usize = 4;
 const BEYOND: f64 = 3.0;
 /// The fewest past rows that a distribution is made of.
 const LEAST: usize = 30;
+/// Days of which the calibration learns at once, where it begins.
+const SCORED_DAYS: usize = 7;
 /// Days from one forest to the next.
 const GROWN_DAYS: usize = 2;
 
@@ -47,7 +53,16 @@ impl Learner {
     /// Knows nothing yet but the scale of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
     pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand) -> Self {
         let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), forest: None }).collect();
-        Self { recipe, rows: Rows::new(shape, spacing, demand), bases, entered: 0, grown: None, most: f32::NEG_INFINITY }
+        Self {
+            recipe,
+            rows: Rows::new(shape, spacing, demand),
+            bases,
+            entered: 0,
+            grown: None,
+            calibration: Calibration::new(shape.length as f64 / spacing.max(1) as f64),
+            scored: 0,
+            most: f32::NEG_INFINITY,
+        }
     }
 
     /// Moves on to the decision at minute `at`, when the first `known` minutes of `demand` were known.
@@ -66,14 +81,22 @@ impl Learner {
         }
     }
 
-    /// Sees to it that the forests are there and hold every past row.
+    /// Sees to it that the calibration knows every past row, and that the forests are there and hold them.
     fn tend(&mut self, now: usize) {
+        let first = self.scored == 0;
+        if !first {
+            self.score();
+        }
         if let Likeness::Forest(growth) = self.recipe.likeness {
             let due = self.grown.is_none_or(|grown| now >= grown + GROWN_DAYS * self.rows.day());
             if due && self.rows.past() >= LEAST {
                 self.grow(now, growth);
             }
             self.enter();
+        }
+        if first {
+            self.scored = self.rows.past().saturating_sub(SCORED_DAYS * self.rows.day());
+            self.score();
         }
     }
 
@@ -111,6 +134,54 @@ impl Learner {
             }
         }
         self.entered = self.rows.past();
+    }
+
+    /// Learns from each window that passed how far out in its forecast it was, before its row is entered.
+    fn score(&mut self) {
+        for row in self.scored..self.rows.past() {
+            if let Some(below) = self.below(row) {
+                self.calibration.learn(below);
+            }
+        }
+        self.scored = self.rows.past();
+    }
+
+    /// The share of a past row's forecast that was below its outcome, from the rows that were known when it was made. `None` where there was
+    /// none, or nothing was measured.
+    fn below(&self, row: usize) -> Option<f64> {
+        let known = self.rows.known_before(row);
+        let (mut sum, mut used) = (0.0, 0.0);
+        for base in 0..self.bases.len() {
+            let Some(error) = self.error(row, base) else { continue };
+            let share = |rows: &mut dyn Iterator<Item = usize>| {
+                let (mut below, mut all) = (0.0, 0.0);
+                for past in rows {
+                    let Some(other) = self.error(past, base) else { continue };
+                    let weight = recency(row - past);
+                    below += if other < error { weight } else { 0.0 };
+                    all += weight;
+                }
+                (all > 0.0).then(|| below / all)
+            };
+            let recent = known.saturating_sub(Rows::MOST)..known;
+            if recent.len() < LEAST {
+                continue;
+            }
+            let Some(mut below) = share(&mut recent.rev().step_by(THINNED)) else { continue };
+            if let Some(forest) = &self.bases[base].forest {
+                let look = self.look(row, base);
+                let leaves = forest.leaves(&look);
+                let trees = leaves.len() as f64;
+                below *= UNLIKE;
+                for leaf in leaves {
+                    let mut rows = leaf.iter().map(|row| *row as usize).take_while(|past| *past < known);
+                    below += (1.0 - UNLIKE) / trees * share(&mut rows)?;
+                }
+            }
+            sum += below;
+            used += 1.0;
+        }
+        (used > 0.0).then(|| sum / used)
     }
 
     fn look(&self, row: usize, base: usize) -> [f32; LOOK] {
@@ -165,23 +236,20 @@ impl Learner {
         let now = self.rows.len().checked_sub(1)?;
         self.tend(now);
         let mut analogues = Vec::new();
-        let (mut point, mut used) = (0.0, 0.0);
         for (base, forecasts) in self.bases.iter().map(|base| &base.forecasts).enumerate() {
             let here = forecasts[now];
             let alike = if here.is_finite() { self.alike(base, now) } else { Vec::new() };
             if alike.is_empty() {
                 continue;
             }
-            used += 1.0;
-            point += here;
             analogues.extend(alike.into_iter().filter_map(|(row, weight)| {
                 let maximum = self.rows.demand(self.rows.outcome(row)?);
                 Some(Analogue { window: self.rows.window(row), weight, factor: f64::from(here - forecasts[row]).exp(), maximum })
             }));
         }
         let most = self.rows.demand(self.most) * BEYOND;
-        let point = self.rows.demand(point / used).clamp(0.0, most);
-        Forecast::new(self.recipe.name, point, analogues, self.rows.offset(), most, day_ahead(demand))
+        let forecast = Forecast::new(self.recipe.name, analogues, self.rows.offset(), most, day_ahead(demand))?;
+        Some(forecast.at_level(self.calibration.level()))
     }
 
     /// The rows so far.

@@ -42,7 +42,7 @@ impl Forecaster for Linear {
         let mut right = [0.0; TERMS];
         let mut weights = 0.0;
         for &row in &known {
-            let (x, y, weight) = (scale.apply(rows.features(row)), f64::from(rows.outcome(row)?), weight(row));
+            let (x, y, weight) = (scale.apply(rows.features(row)), f64::from(rows.outcome(row)? - anchor(rows, row)), weight(row));
             for i in 0..TERMS {
                 let wx = weight * x[i];
                 for (sum, x) in gram[i][..=i].iter_mut().zip(&x[..=i]) {
@@ -63,6 +63,11 @@ impl Forecaster for Linear {
     }
 }
 
+/// What the regression tells the difference to: where features say nothing, the last five minutes go on.
+fn anchor(rows: &Rows, row: usize) -> f32 {
+    rows.features(row)[column::LAST]
+}
+
 struct FittedLinear {
     coefficients: [f64; TERMS],
     scale: Scale,
@@ -71,7 +76,7 @@ struct FittedLinear {
 impl Fitted for FittedLinear {
     fn predict(&self, rows: &Rows, row: usize) -> f32 {
         let x = self.scale.apply(rows.features(row));
-        x.iter().zip(&self.coefficients).map(|(x, c)| x * c).sum::<f64>() as f32
+        anchor(rows, row) + x.iter().zip(&self.coefficients).map(|(x, c)| x * c).sum::<f64>() as f32
     }
 }
 

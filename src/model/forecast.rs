@@ -45,8 +45,6 @@ pub struct Analogue {
 pub struct Forecast {
     /// The model that made it.
     pub model: &'static str,
-    /// The point forecast of the window maximum, in the signal's unit.
-    pub point: f64,
     /// Past windows. Never empty; the weights' sum is 1.
     analogues: Vec<Analogue>,
     /// Added to demand before it is moved.
@@ -55,17 +53,35 @@ pub struct Forecast {
     most: f64,
     /// Hourly expected maxima from now on, for the eye.
     pub ahead: Vec<f64>,
+    /// The share of the analogues' weight at which the high value stands.
+    level: f64,
 }
 
 impl Forecast {
-    /// A forecast from analogues in any order. `None` unless the point is finite and at least one analogue has weight.
-    pub fn new(model: &'static str, point: f64, mut analogues: Vec<Analogue>, offset: f64, most: f64, ahead: Vec<f64>) -> Option<Self> {
+    /// A forecast from analogues in any order. `None` unless at least one analogue has weight.
+    pub fn new(model: &'static str, mut analogues: Vec<Analogue>, offset: f64, most: f64, ahead: Vec<f64>) -> Option<Self> {
         analogues.retain(|a| a.weight > 0.0 && a.weight.is_finite() && a.factor.is_finite() && a.maximum.is_finite());
         let sum: f64 = analogues.iter().map(|a| a.weight).sum();
         for analogue in &mut analogues {
             analogue.weight /= sum;
         }
-        (point.is_finite() && !analogues.is_empty()).then_some(Self { model, point, analogues, offset, most, ahead })
+        (!analogues.is_empty()).then(|| Self { model, analogues, offset, most: most.max(0.0), ahead, level: 0.95 })
+    }
+
+    /// The same with its high value at this share of the weight: 0.95, moved by how past forecasts did.
+    #[must_use]
+    pub fn at_level(self, level: f64) -> Self {
+        Self { level, ..self }
+    }
+
+    /// The point forecast of the window maximum, in the signal's unit: the median, which has the least absolute error.
+    pub fn point(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// What the window maximum is to stay at or under in 19 of 20 windows: the level is such that it did so far.
+    pub fn high(&self) -> f64 {
+        self.least_with(self.level)
     }
 
     /// The past windows.
@@ -89,7 +105,12 @@ impl Forecast {
     /// they can tell it is the largest.
     pub fn quantile(&self, p: f64) -> f64 {
         let effective = 1.0 / self.analogues.iter().map(|a| a.weight * a.weight).sum::<f64>();
-        let wanted = p.clamp(0.0, 1.0) * (1.0 + 1.0 / effective) - 1e-12;
+        self.least_with(p.clamp(0.0, 1.0) * (1.0 + 1.0 / effective))
+    }
+
+    /// The least moved maximum that has this share of the weight at or under it; the greatest where none has.
+    fn least_with(&self, share: f64) -> f64 {
+        let wanted = share - 1e-12;
         let mut maxima: Vec<(f64, f64)> = self.analogues.iter().map(|a| (self.moved(a, a.maximum), a.weight)).collect();
         maxima.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut sum = 0.0;
@@ -97,7 +118,7 @@ impl Forecast {
             sum += weight;
             sum >= wanted
         });
-        at.or(maxima.last()).map_or(self.point, |(maximum, _)| *maximum)
+        at.or(maxima.last()).map_or(self.most, |(maximum, _)| *maximum)
     }
 
     /// The probability that the window maximum stays at or under `demand`, and the greatest that does; `demand` itself where none does.
@@ -132,7 +153,7 @@ mod tests {
 
     fn forecast(maxima: impl IntoIterator<Item = f64>) -> Option<Forecast> {
         let analogues = maxima.into_iter().map(|maximum| Analogue { window: 0, weight: 1.0, factor: 1.0, maximum }).collect();
-        Forecast::new("test", 5.0, analogues, 0.5, 1e9, vec![])
+        Forecast::new("test", analogues, 0.5, 1e9, vec![])
     }
 
     #[test]
@@ -150,7 +171,7 @@ mod tests {
             Analogue { window: 0, weight: 3.0, factor: 2.0, maximum: 10.0 },
             Analogue { window: 5, weight: 1.0, factor: 1e9, maximum: 10.0 },
         ];
-        let moved = Forecast::new("test", 5.0, analogues, 1.0, 50.0, vec![]).unwrap();
+        let moved = Forecast::new("test", analogues, 1.0, 50.0, vec![]).unwrap();
         assert_eq!((moved.quantile(0.3), moved.quantile(0.99)), (21.0, 50.0));
         assert_eq!(moved.covered(21.0), (0.75, 21.0));
     }
