@@ -13,10 +13,10 @@ fn daily(i: usize) -> f64 {
     100.0 - 80.0 * (std::f64::consts::TAU * i as f64 / DAY as f64).cos()
 }
 
-/// What every model says of a series at its end. A forecast is finite, in order, and at most three times what was ever measured.
 /// By model, a forecast or why there is none.
 type Forecasts = Vec<(&'static str, Result<Foreseen, HoldReason>)>;
 
+/// What every model says of a series at its end. A forecast is finite, in order, and at most three times what was ever measured.
 fn forecasts(values: &[f64]) -> Result<Forecasts, TestCaseError> {
     let series = Series::new(1_700_000_100, 300, values.iter().copied());
     let now = DateTime::from_timestamp(series.end(), 0).expect("an instant");
