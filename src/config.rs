@@ -53,6 +53,8 @@ pub struct Decision {
     /// From a decision to Ready pods: run, merge, Argo CD's refresh and sync, start-up. Default: 6m.
     #[serde(with = "duration")]
     pub lead_time: Duration,
+    /// How many workloads a run studies: replays the last two weeks for them. Default: 20.
+    pub studies_per_run: usize,
 }
 
 /// What earlier runs recorded.
@@ -76,7 +78,7 @@ impl Default for Folders {
 
 impl Default for Decision {
     fn default() -> Self {
-        Self { every: Duration::from_secs(600), lead_time: Duration::from_secs(360) }
+        Self { every: Duration::from_secs(600), lead_time: Duration::from_secs(360), studies_per_run: 20 }
     }
 }
 

@@ -4,6 +4,7 @@ mod hpa;
 mod need;
 mod replicas;
 mod requests;
+mod tuning;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ use crate::model::{
 
 pub use hpa::{Hpa, Running};
 pub use need::{Carrier, Curve, Need, replicas_for, worth};
+pub use replicas::capacity;
+pub use tuning::{Tunable, hpa_of, set_so, tunable};
 
 /// The annotation on a workload that stops all writing for it, when `"true"`.
 pub const PAUSED_ANNOTATION: &str = "prescale.dev/paused";
@@ -53,6 +56,7 @@ pub fn plan(snapshot: &Snapshot, outlook: &[Result<Foreseen, HoldReason>], setti
     for (workload, foreseen) in snapshot.workloads.iter().zip(outlook) {
         let rests_until = moved.get(&workload.rendered.id).map(|at| *at + delta(workload.policy.spec.replicas.cool_down));
         let mut decisions = replicas::decide(workload, foreseen, rests_until, snapshot, &mut plan.outlooks);
+        decisions.extend(tuning::decide(workload));
         decisions.extend(requests::decide(workload, snapshot.now));
         // What failed besides the demand; where that failed as well, one cause is told once.
         if workload.demand.is_ok() {

@@ -79,9 +79,14 @@ pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Result<Foreseen, Hol
         .map(|workload| {
             let demand = workload.demand.as_ref().map_err(Clone::clone)?;
             check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
-            window_maximum(demand, snapshot.now, settings.window(workload, snapshot.now))
+            by(champion(workload), demand, snapshot.now, settings.window(workload, snapshot.now))
         })
         .collect()
+}
+
+/// The model that its study says is best for a workload, or the usual one.
+fn champion(workload: &Observed) -> &'static Recipe {
+    workload.study.as_ref().ok().and_then(|study| Recipe::named(&study.model)).unwrap_or_else(Recipe::usual)
 }
 
 /// Data must be recent: nothing is scaled on silence.

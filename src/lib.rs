@@ -14,6 +14,7 @@
 //! - [`model`] is the vocabulary. It knows no outside system.
 //! - [`forecast`], [`decide`] and [`overlay`] are pure: no clock, no environment, no network, no async. They take `now` as an argument.
 //! - [`simulate`] replays decisions over real traces: what a forecast is worth beside an HPA. It alone may import `forecast` and `decide`.
+//!   A run asks it for a study of each workload, about once a week: which model, price and HPA settings did best over the last two weeks.
 //! - [`clients`] holds one file an outside system, without decisions. Only [`collect`], [`prove`] and [`deliver`] use them.
 //! - [`run`] calls the stages; [`config`] composes their settings; [`cli`] prints; [`demo`] is the embedded default.
 //!

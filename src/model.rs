@@ -6,6 +6,7 @@
 //! | demand | [`Series`] of a [`Signal`]; [`Demand`] is the same by the minute |
 //! | policy | [`ScalingPolicy`] |
 //! | forecast | [`Forecast`] of the maximum over a [`Window`] |
+//! | study | [`Study`]: what a replay says is best for a workload |
 //! | plan | [`Plan`]: [`Change`]s and [`Held`]s, each with typed reasons |
 //! | site | [`Site`]: where a value lives in a file |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
@@ -23,7 +24,9 @@ pub mod refusal;
 pub mod rendered;
 pub mod schedule;
 pub mod series;
+pub mod share;
 pub mod snapshot;
+pub mod study;
 pub mod tree;
 pub mod value;
 pub mod workload;
@@ -40,7 +43,9 @@ pub use refusal::{Place, Refusal, RefusalCode};
 pub use rendered::{Container, Hpa, HpaMetric, Rendered, RenderedWorkload, ScaledObject, Scaler};
 pub use schedule::{CronWindow, Pinned, Schedule, TriggerName};
 pub use series::Series;
+pub use share::Share;
 pub use snapshot::{Observed, Snapshot};
+pub use study::{Aim, HpaSetting, NoStudy, Study, Subject, Tuning};
 pub use tree::{Entry, FileMode, RepoPath, Tree};
 pub use value::{Percent, Quantity, Stabilization, Value, ValueType};
 pub use workload::{ObjectRef, WorkloadId, WorkloadKind};

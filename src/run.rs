@@ -1,6 +1,7 @@
 //! The pipeline on one screen. `plan` and `run` differ in one thing: `plan` never writes.
 
 mod explain;
+mod studies;
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::clients::store::Store;
 use crate::collect::Source;
 use crate::config::{Config, ConfigError};
 use crate::deliver::Published;
-use crate::model::{Change, Group, Held, HoldReason, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Tree};
+use crate::model::{Change, Group, Held, HoldReason, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
 pub use explain::{Explained, Explanation, explain};
@@ -32,6 +33,8 @@ pub struct Planned {
     pub plan: Plan,
     /// The edits, by route and rhythm.
     pub groups: Vec<Group>,
+    /// The studies that were made for it.
+    pub studies: Vec<Study>,
     /// The commit that it was made on.
     base: CommitId,
 }
@@ -42,8 +45,9 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
     let tree = blocking(|| world.repository.tree(base))?;
     let past = world.store.records(now, TimeDelta::days(8)).await?;
 
-    let snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
+    let mut snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
+    let studies = studies::attach(world, &mut snapshot).await?;
     let outlook = forecast::all(&snapshot, &world.config.forecast());
     let mut plan = decide::plan(&snapshot, &outlook, &world.config.decide());
 
@@ -61,7 +65,7 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
         plan.held.extend(proven.held.iter().cloned());
         groups.push(Group { route, rhythm, proven });
     }
-    Ok(Planned { plan, groups, base })
+    Ok(Planned { plan, groups, studies, base })
 }
 
 /// What a run came to. A failure after the plan does not hide what was written before it.
@@ -82,7 +86,8 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
     let written = published.iter().filter_map(|done: &Published| Some((done, done.commit?.to_string())));
     let written = written.flat_map(|(done, commit)| done.group.proven.changes().map(move |(sited, _)| (sited, commit.clone())));
     let recorded = world.store.put(now, &Record::of_run(&planned.plan, written)).await;
-    Ok(Ran { failure: delivered.and(recorded).err(), planned, published })
+    let kept = world.store.keep(&planned.studies, now).await;
+    Ok(Ran { failure: delivered.and(recorded).and(kept).err(), planned, published })
 }
 
 /// Delivers one group after the other, each on what the one before left.

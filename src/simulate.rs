@@ -9,24 +9,30 @@
 //! | [`hull`] | what a family of scalers reaches at a mean cost |
 //! | [`baseline`] | the scalers that need no forecast, and the ones that know the future |
 //! | [`backtest()`] | our own decisions, each from what was known, and the scores of them |
+//! | [`study`] | what a rolling replay says is best for one workload: model, price, settings of its HPA |
 //!
 //! A sample stamped `s` with step `p` describes `[s, s + p)`: a decision at `t` may use it only when `s + p <= t`.
 
 pub mod backtest;
 pub mod baseline;
 mod budget;
+mod cores;
 mod histogram;
 pub mod hull;
 mod known;
 mod percentile;
 mod pilot;
 pub mod replay;
+mod rolling;
 pub mod score;
+pub mod study;
 pub mod trace;
 
 pub use crate::decide::Hpa;
 pub use crate::forecast::{RECIPES, Recipe};
-pub use backtest::{Above, Aim, Backtest, Settings, backtest};
+pub use crate::model::Aim;
+pub use backtest::{Above, Backtest, Settings, backtest};
+pub use cores::on_all_cores;
 pub use known::Known;
 pub use percentile::percentile;
 pub use replay::{Cadence, ReplayError, replay};

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -14,7 +12,7 @@ use serde::Serialize;
 
 use crate::collect::traces::{self, Recorded};
 use crate::config::ConfigError;
-use crate::simulate::{self, Above, Aim, Cadence, RECIPES, Recipe, Score, Trace, percentile};
+use crate::simulate::{self, Above, Aim, Cadence, RECIPES, Recipe, Score, Trace, on_all_cores, percentile};
 
 use super::output;
 use super::terminal::{Progress, print};
@@ -180,25 +178,6 @@ fn usual_capacity(trace: &Trace, from: i64) -> Option<f64> {
     Some(demand / DEFAULT_REPLICAS).filter(|capacity| *capacity > 0.0)
 }
 
-/// Maps in parallel; the results are in the order of the items.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                while let Some((i, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?))) {
-                    let result = work(item);
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
 fn number(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "not a number".to_owned())
 }
@@ -285,12 +264,5 @@ mod tests {
                 && instant("noon").is_err()
                 && instant("1700000000000").is_err()
         );
-    }
-
-    #[test]
-    fn many_threads_keep_the_order() {
-        let items: Vec<usize> = (0..100).collect();
-        assert_eq!(on_all_cores(&items, |i| i * 2), items.iter().map(|i| i * 2).collect::<Vec<_>>());
-        assert!(on_all_cores(&Vec::<usize>::new(), |i| *i).is_empty());
     }
 }

@@ -229,6 +229,12 @@ fn explanation(one: &Explained, heading: &dyn Fn(&str) -> String, item: &dyn Fn(
     for held in &one.held {
         let _ = writeln!(text, "{}", item(&format!("held: {}", message::held(&held.why))));
     }
+    if let Some(study) = &one.study {
+        let _ = writeln!(text, "{}", item(&message::study(study)));
+    }
+    if let Some(why) = &one.unstudied {
+        let _ = writeln!(text, "{}", item(&format!("not studied: {}", message::unstudied(why))));
+    }
     for Explanation { ownership, change, held } in &one.fields {
         let value = ownership.value.as_ref().map_or("unset".to_owned(), ToString::to_string);
         let _ = writeln!(text, "{}", item(&format!("{} = {value}", ownership.field)));

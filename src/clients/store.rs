@@ -12,11 +12,13 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::Record;
+use crate::model::{Record, Study};
 
 /// The folder of records within the store.
 const RECORDS: &str = "records";
-/// Records are kept this long.
+/// The studies within the store: one JSON array.
+const STUDIES: &str = "studies.json";
+/// Records are kept this long, and studies.
 const KEEP: TimeDelta = TimeDelta::days(35);
 
 /// An open store.
@@ -80,6 +82,40 @@ impl Store {
         Ok(records)
     }
 
+    /// The studies, by overlay and workload. What does not parse is passed over with a warning: it can be made anew.
+    pub async fn studies(&self) -> anyhow::Result<Vec<Study>> {
+        let context = || format!("cannot read `{STUDIES}` from the state `{}`", self.label);
+        let bytes = match self.objects.get(&Key::from(STUDIES)).await {
+            Ok(object) => object.bytes().await.with_context(context)?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(context),
+        };
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            tracing::warn!(state = self.label, %error, "`{STUDIES}` does not parse: workloads are studied anew");
+            Vec::new()
+        });
+        let study = |entry| {
+            serde_json::from_value(entry).inspect_err(|error| tracing::warn!(%error, "passing over a study that does not parse")).ok()
+        };
+        Ok(entries.into_iter().filter_map(study).collect())
+    }
+
+    /// Keeps studies beside those of other workloads, and forgets what is too old. Writes nothing where there is nothing new.
+    pub async fn keep(&self, new: &[Study], now: DateTime<Utc>) -> anyhow::Result<()> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        // Read anew: another run may have kept its own meanwhile.
+        let mut studies = self.studies().await?;
+        let is_of = |a: &Study, b: &Study| (&a.overlay, &a.workload) == (&b.overlay, &b.workload);
+        studies.retain(|old| now - old.at <= KEEP && !new.iter().any(|new| is_of(old, new)));
+        studies.extend_from_slice(new);
+        studies.sort_by(|a, b| (&a.overlay, &a.workload).cmp(&(&b.overlay, &b.workload)));
+        let text = serde_json::to_string_pretty(&studies)? + "\n";
+        let context = || format!("cannot write `{STUDIES}` into the state `{}`: is there space, and may this user write?", self.label);
+        self.objects.put(&Key::from(STUDIES), text.into_bytes().into()).await.map(|_| ()).with_context(context)
+    }
+
     async fn keys(&self) -> anyhow::Result<Vec<Key>> {
         let prefix = Key::from(RECORDS);
         let listed: Vec<_> =
@@ -127,6 +163,35 @@ mod tests {
             !folder.path().join("new/state/records").join((now - TimeDelta::days(40)).format("%Y-%m-%d").to_string()).join("x").exists()
         );
         assert_eq!(store.records(now, TimeDelta::days(400)).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn studies_are_kept_beside_others_and_broken_ones_are_done_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let now: DateTime<Utc> = "2026-11-22T10:00:00Z".parse().unwrap();
+        let study = |name: &str, days| {
+            let text = format!(
+                r#"{{"overlay": "overlays/prod", "workload": {{"namespace": "shop", "kind": "Deployment", "name": "{name}"}},
+                "at": "{}", "replayed": 1209600, "subject": {{"signal": "cpu", "capacity": 0.1, "aim": {{"price": 100.0}}, "hpa": null,
+                "tuned": false}}, "model": "linear", "price": 25.0, "stretch": 1.0, "hpa": null,
+                "models": [{{"model": "linear", "cost": 3.3, "short": 0.001}}], "gain": 0.0}}"#,
+                (now - TimeDelta::days(days)).to_rfc3339()
+            );
+            serde_json::from_str::<Study>(&text).unwrap()
+        };
+        assert_eq!(store.studies().await.unwrap(), []);
+        store.keep(&[], now).await.unwrap();
+        assert!(!folder.path().join(STUDIES).exists(), "nothing new, nothing written");
+        store.keep(&[study("web", 8), study("old", 36)], now - TimeDelta::days(8)).await.unwrap();
+        store.keep(&[study("web", 0), study("api", 0)], now).await.unwrap();
+        assert_eq!(store.studies().await.unwrap(), [study("api", 0), study("web", 0)]);
+        let mut entries: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(folder.path().join(STUDIES)).unwrap()).unwrap();
+        entries[0]["price"] = "high".into();
+        std::fs::write(folder.path().join(STUDIES), serde_json::to_vec(&entries).unwrap()).unwrap();
+        assert_eq!(store.studies().await.unwrap(), [study("web", 0)]);
+        std::fs::write(folder.path().join(STUDIES), "[{").unwrap();
+        assert_eq!(store.studies().await.unwrap(), []);
     }
 
     #[tokio::test]

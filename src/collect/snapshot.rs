@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::model::policy::delta;
-use crate::model::{HoldReason, Observed, Record, RepoPath, Snapshot, Tree};
+use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Snapshot, Tree};
 
 use super::{Settings, Source, Wanted, histories, policies};
 
@@ -48,6 +48,7 @@ pub async fn snapshot(
                 startup,
                 restarts,
                 troubles,
+                study: Err(NoStudy::NotYet),
             }
         })
         .collect();

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::model::plan::Outlook;
-use crate::model::{
-    Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value,
-};
+use crate::model::policy::DEFAULT_PRICE;
+use crate::model::{Aim, Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Snapshot, Value};
 
+use super::tuning::{hpa_of, minutes, resource_of, stabilization};
 use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
@@ -53,7 +53,8 @@ pub(super) fn decide(
     let alone = reactive.map(|hpa| hpa.ready(history.raw(), capacity, None));
     let length = window.length().num_minutes().max(1) as usize;
     let curve = Curve::of(forecast, history, length, Carrier { unit: capacity, alone: alone.as_deref() });
-    let floor_that_pays = curve.cheapest(worth(spec.shortfall_price, size(history, capacity)));
+    let (price, stretch, priced) = price(workload, capacity);
+    let floor_that_pays = stretched(curve.cheapest(worth(price, size(history, capacity))), stretch);
     let Need { quantile, demand, replicas: needed } = Need::of(forecast, floor_that_pays, capacity);
     let now = floor.now.unwrap_or(floor.implied);
     outlooks.push(Outlook {
@@ -69,6 +70,8 @@ pub(super) fn decide(
         floor: needed,
         history: last_day(workload, snapshot),
         ahead: forecast.ahead.clone(),
+        study: workload.study.as_ref().ok().cloned(),
+        unstudied: workload.study.as_ref().err().cloned(),
     });
 
     if now == 0 && !spec.replicas.raise_from_zero {
@@ -76,6 +79,7 @@ pub(super) fn decide(
     }
     let mut reasons =
         vec![Reason::PeakDemand { signal: spec.signal.clone(), model: forecast.model.to_owned(), quantile, demand, capacity }];
+    reasons.extend(priced);
     reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: spec.signal.clone() }));
     let (to, guards) = guarded(needed, now, workload, &floor);
     reasons.extend(guards);
@@ -144,6 +148,26 @@ fn floor_of(workload: &Observed) -> Result<Floor, HoldReason> {
     }
 }
 
+/// The price of shortfall, what the floor at it is multiplied by, and where both come from.
+fn price(workload: &Observed, capacity: f64) -> (f64, f64, Option<Reason>) {
+    match (&workload.study, workload.policy.spec.aim()) {
+        (Ok(study), _) => {
+            let (price, stretch) = study.course(hpa_of(workload, capacity).map(|(setting, _)| setting).as_ref());
+            let simplest = study.models.first().map(|tried| tried.model.clone()).unwrap_or_default();
+            (price, stretch, Some(Reason::Studied { at: study.at, price, stretch, gain: study.gain, simplest }))
+        }
+        (Err(_), Aim::Price(price)) => (price, 1.0, None),
+        (Err(why), Aim::Objective(objective)) => {
+            (DEFAULT_PRICE, 1.0, Some(Reason::ObjectiveUnstudied { objective, price: DEFAULT_PRICE, why: why.clone() }))
+        }
+    }
+}
+
+/// A floor times a factor.
+fn stretched(floor: u32, stretch: f64) -> u32 {
+    (f64::from(floor) * stretch - 1e-9).ceil() as u32
+}
+
 /// The mean size of a workload over the last two weeks: what a scaler that knows the future would have had.
 fn size(history: &Demand, capacity: f64) -> f64 {
     let recent = &history.held()[history.len().saturating_sub(SIZED_MINUTES)..];
@@ -151,29 +175,26 @@ fn size(history: &Demand, capacity: f64) -> f64 {
 }
 
 /// The HPA above the floor, where it is known what it would do alone: it scales on the signal's own resource.
-fn reactive(workload: &Observed, capacity: f64) -> Option<Hpa> {
+pub(super) fn reactive(workload: &Observed, capacity: f64) -> Option<Hpa> {
     let Scaler::Hpa(hpa) = &workload.rendered.scaler else { return None };
-    let resource = match workload.policy.spec.signal {
-        Signal::Cpu => Resource::Cpu,
-        Signal::Memory => Resource::Memory,
-        Signal::Requests | Signal::Promql(_) => return None,
-    };
+    let resource = resource_of(&workload.policy.spec.signal)?;
     let share = utilization(workload, resource)?;
     let target = requested(workload, resource)? * share / capacity;
     let startup = workload.startup.map_or(Hpa::default().startup, |startup| startup.num_minutes().clamp(1, 60) as usize);
     let most = hpa.max.unwrap_or(DEFAULT_MOST);
-    (target > 0.0).then(|| Hpa { target, startup, most, ..Hpa::default() })
+    let stabilize = minutes(stabilization(workload));
+    (target > 0.0).then(|| Hpa { target, stabilize, startup, most, ..Hpa::default() })
 }
 
 /// The share of a resource's request that the workload's HPA aims at.
-fn utilization(workload: &Observed, resource: Resource) -> Option<f64> {
+pub(super) fn utilization(workload: &Observed, resource: Resource) -> Option<f64> {
     let Scaler::Hpa(hpa) = &workload.rendered.scaler else { return None };
     let percent = hpa.metrics.iter().find(|metric| metric.name == resource.as_str())?.utilization?;
     Some(f64::from(percent) / 100.0)
 }
 
 /// What a pod requests of a resource, in cores or bytes; `None` where a container does not say.
-fn requested(workload: &Observed, resource: Resource) -> Option<f64> {
+pub(super) fn requested(workload: &Observed, resource: Resource) -> Option<f64> {
     let requests = workload.rendered.containers.iter().map(|container| match resource {
         Resource::Cpu => container.cpu_request.map(Millicores::cores),
         Resource::Memory => container.memory_request.map(|bytes| bytes.0 as f64),
@@ -182,19 +203,18 @@ fn requested(workload: &Observed, resource: Resource) -> Option<f64> {
 }
 
 /// What one replica carries, in the signal's unit: given, or for a pod's own resources what it requests times the utilization aimed at.
-fn capacity(workload: &Observed) -> Result<f64, HoldReason> {
+///
+/// # Errors
+/// Why that is not known, and what to set.
+pub fn capacity(workload: &Observed) -> Result<f64, HoldReason> {
     let spec = &workload.policy.spec;
     if let Some(capacity) = spec.capacity_per_replica {
         return Ok(capacity);
     }
-    let resource = match &spec.signal {
-        Signal::Cpu => Resource::Cpu,
-        Signal::Memory => Resource::Memory,
-        signal => {
-            let detail =
-                format!("the signal `{}` needs `spec.capacityPerReplica` in the policy: what one replica can carry", signal.name());
-            return Err(HoldReason::CapacityUnknown { detail });
-        }
+    let Some(resource) = resource_of(&spec.signal) else {
+        let name = spec.signal.name();
+        let detail = format!("the signal `{name}` needs `spec.capacityPerReplica` in the policy: what one replica can carry");
+        return Err(HoldReason::CapacityUnknown { detail });
     };
     let share = utilization(workload, resource).unwrap_or(DEFAULT_UTILIZATION);
     let capacity = requested(workload, resource).map(|requested| requested * share).filter(|capacity| *capacity > 0.0);

@@ -5,8 +5,9 @@ use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
 use crate::model::snapshot::Usage;
 use crate::model::{
-    Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, RenderedWorkload, RepoPath, Resource, Route,
-    ScaledObject, Scaler, ScalingPolicy, Series, Site, SiteKind, WorkloadKind,
+    Aim, Analogue, Bytes, Container, Demand, Direction, Forecast, Hpa, HpaMetric, HpaSetting, Metric, Millicores, NoStudy, Place,
+    RenderedWorkload, RepoPath, Resource, Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site, SiteKind, Study, Subject,
+    Tuning, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -59,6 +60,7 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
         restarts: None,
         troubles: vec![],
         startup: None,
+        study: Err(NoStudy::NotYet),
     }
 }
 
@@ -245,4 +247,85 @@ proptest! {
         }
         prop_assert_eq!(at, ((demand / 10.0).ceil().max(1.0) as u32).clamp(min, max));
     }
+}
+
+/// A study whose champion follows another price, and sets the HPA at 60 %.
+fn study(workload: &Observed) -> Study {
+    let setting = |percent: u32, target: f64| HpaSetting { percent, target, stabilization: 300 };
+    Study {
+        overlay: workload.overlay.clone(),
+        workload: workload.rendered.id.clone(),
+        at: now() - TimeDelta::days(1),
+        replayed: TimeDelta::days(14),
+        subject: Subject { signal: Signal::Cpu, capacity: 0.5, aim: Aim::Price(100.0), hpa: Some(setting(80, 1.6)), tuned: true },
+        model: "linear".into(),
+        price: 400.0,
+        stretch: 2.0,
+        hpa: Some(Tuning { to: HpaSetting { stabilization: 600, ..setting(60, 1.2) }, price: 50.0, stretch: 1.0, before: 9.0, after: 8.0 }),
+        models: vec![],
+        gain: 0.1,
+    }
+}
+
+const TUNED: &str = "signal: cpu, capacityPerReplica: 0.5, requests: {enabled: false}";
+const TARGET: Field = Field::TargetUtilization(Metric { resource: Resource::Cpu, container: None });
+const WINDOW: Field = Field::Stabilization(Direction::ScaleDown);
+
+#[test]
+fn an_hpa_is_set_as_the_study_says() {
+    let mut workload = workload(TUNED, 2, hpa(Some(2), 20));
+    workload.study = Ok(study(&workload));
+    let plan = plan_for(workload.clone(), 0.9);
+    let change = |field: &Field| plan.changes.iter().find(|change| change.field == *field).unwrap();
+    assert_eq!(change(&TARGET).to.to_string(), "60");
+    assert_eq!((change(&WINDOW).from.clone(), change(&WINDOW).to.to_string()), (None, "600".to_owned()));
+    assert_eq!(change(&TARGET).reasons, [Reason::Tuned { replayed: TimeDelta::days(14), before: 9.0, after: 8.0 }]);
+    assert_eq!(change(&TARGET).object.kind, "HorizontalPodAutoscaler");
+
+    let Scaler::Hpa(set) = &mut workload.rendered.scaler else { unreachable!() };
+    set.metrics[0].utilization = Some(60);
+    workload.rendered.fields.push((WINDOW, Value::Stabilization(600.try_into().unwrap())));
+    assert_eq!(held(&plan_for(workload, 0.9), &TARGET), Some("unchanged"));
+}
+
+#[test]
+fn an_hpa_that_is_not_tuned_says_why() {
+    let cpu_hpa = || workload(TUNED, 2, hpa(Some(2), 20));
+    assert_eq!(held(&plan_for(cpu_hpa(), 0.9), &TARGET), Some("unstudied"));
+    let derived = plan_for(workload("signal: cpu, requests: {enabled: false}", 2, hpa(Some(2), 20)), 0.9);
+    let why = derived.held.iter().find(|held| held.why.code() == "not-tuned").unwrap();
+    assert!(matches!(&why.why, HoldReason::NotTuned { detail } if detail.contains("capacityPerReplica")) && !why.why.is_error());
+    assert_eq!(held(&plan_for(workload("signal: requests, capacityPerReplica: 5", 2, hpa(Some(2), 20)), 9.0), &WINDOW), Some("not-tuned"));
+    let mut two = cpu_hpa();
+    let Scaler::Hpa(set) = &mut two.rendered.scaler else { unreachable!() };
+    set.metrics.push(HpaMetric { name: "Pods".into(), utilization: None });
+    assert_eq!(held(&plan_for(two, 0.9), &WINDOW), Some("not-tuned"));
+    let off = plan_for(workload(&format!("{TUNED}, autoscaler: {{tune: false}}"), 2, hpa(Some(2), 20)), 0.9);
+    assert!(off.held.iter().all(|held| held.field != Some(WINDOW) && held.field != Some(TARGET)));
+    assert!(tunable(&workload(TUNED, 2, Scaler::None)).unwrap().is_none());
+}
+
+#[test]
+fn the_price_is_the_study_s_under_the_hpa_as_it_stands() {
+    let mut workload = workload(TUNED, 4, hpa(Some(4), 20));
+    let floor = |workload: &Observed| plan_for(workload.clone(), 1.4).outlooks.remove(0).floor;
+    let plain = floor(&workload);
+    workload.study = Ok(study(&workload));
+    assert_eq!(floor(&workload), plain * 2, "stretched");
+    let plan = plan_for(workload.clone(), 1.4);
+    assert!(plan.changes.iter().any(|c| c.reasons.iter().any(|r| matches!(r, Reason::Studied { price: 400.0, stretch: 2.0, .. }))));
+    let Scaler::Hpa(set) = &mut workload.rendered.scaler else { unreachable!() };
+    set.metrics[0].utilization = Some(60);
+    workload.rendered.fields.push((WINDOW, Value::Stabilization(600.try_into().unwrap())));
+    assert_eq!(floor(&workload), plain, "it was set as the study says");
+}
+
+#[test]
+fn an_objective_without_a_study_takes_the_default_price_and_says_so() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    let objective = plan_for(workload(&format!("{spec}, objective: 0.5%"), 4, Scaler::None), 55.0);
+    assert_eq!(floors(&objective), floors(&plan_for(workload(spec, 4, Scaler::None), 55.0)));
+    let why = NoStudy::NotYet;
+    assert!(objective.changes[0].reasons.contains(&Reason::ObjectiveUnstudied { objective: 0.005, price: 100.0, why }));
+    assert_eq!((objective.outlooks[0].study.clone(), objective.outlooks[0].unstudied.clone()), (None, Some(NoStudy::NotYet)));
 }

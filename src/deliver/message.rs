@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::edit::Group;
-use crate::model::{Bytes, Change, Field, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
+use crate::model::{Bytes, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -110,6 +110,25 @@ pub fn reason(reason: &Reason) -> String {
                 amount(*target, signal)
             )
         }
+        Reason::Studied { at, price, stretch, gain, simplest } => {
+            let stretch = if *stretch > 1.0 { format!(" and {} times the floor", trimmed(*stretch, 2)) } else { String::new() };
+            let gain = if *gain > 0.0 { format!(", {} % cheaper than {simplest}", trimmed(gain * 100.0, 1)) } else { String::new() };
+            format!(
+                "chosen by replay on {}: this model{gain}, and a price of shortfall of {}{stretch}",
+                at.format("%Y-%m-%d"),
+                trimmed(*price, 2)
+            )
+        }
+        Reason::ObjectiveUnstudied { objective, price, why } => {
+            let objective = Share(*objective);
+            format!("no price is known yet that meets the objective of {objective} ({}); until then the price is {price}", unstudied(why))
+        }
+        Reason::Tuned { replayed, before, after } => format!(
+            "a replay of the last {} cost {} replicas with these settings, minutes short included, and {} as it is set now",
+            span(*replayed),
+            trimmed(*after, 2),
+            trimmed(*before, 2)
+        ),
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
@@ -120,6 +139,33 @@ pub fn reason(reason: &Reason) -> String {
             let what = if *percentile < 100.0 { format!("p{} of usage", trimmed(*percentile, 1)) } else { "the most ever used".to_owned() };
             format!("{what} was {used} over {} days, with {} % headroom", trimmed(days, 1), trimmed(headroom * 100.0, 0))
         }
+    }
+}
+
+/// What a study says, in one line.
+pub fn study(study: &Study) -> String {
+    let models: Vec<String> = study.models.iter().map(|tried| format!("{} {}", tried.model, trimmed(tried.cost, 2))).collect();
+    let stretch = if study.stretch > 1.0 { format!(", the floor times {}", trimmed(study.stretch, 2)) } else { String::new() };
+    let hpa = study.hpa.map_or(String::new(), |tuning| {
+        let (percent, seconds) = (tuning.to.percent, tuning.to.stabilization);
+        format!("; its HPA at {percent} % and {seconds} s: {} replicas instead of {}", trimmed(tuning.after, 2), trimmed(tuning.before, 2))
+    });
+    format!(
+        "a replay of {} on {} chose {} and a price of {}{stretch}; replicas on average, minutes short included: {}{hpa}",
+        span(study.replayed),
+        study.at.format("%Y-%m-%d"),
+        study.model,
+        trimmed(study.price, 2),
+        models.join(", ")
+    )
+}
+
+/// Why there is no study, in one line.
+pub fn unstudied(why: &NoStudy) -> String {
+    match why {
+        NoStudy::NotYet => "its turn to be replayed has not come: `decision.studiesPerRun` are, each run".to_owned(),
+        NoStudy::ShortHistory { have, need } => format!("only {} to replay; {} are needed", span(*have), span(*need)),
+        NoStudy::NotDecided => "nothing could be decided in a replay".to_owned(),
     }
 }
 
@@ -146,6 +192,8 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::SourceFailed { detail } | HoldReason::CapacityUnknown { detail } | HoldReason::PolicyInvalid { detail } => {
             detail.clone()
         }
+        HoldReason::NotTuned { detail } => detail.clone(),
+        HoldReason::Unstudied { why } => unstudied(why),
         HoldReason::PolicyOverlap { places } => {
             let places: Vec<String> = places.iter().map(ToString::to_string).collect();
             format!("several policies name it: {}; keep one", places.join(", "))

@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Field, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Value, Window, WorkloadId};
+use super::{Field, NoStudy, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Study, Value, Window, WorkloadId};
 
 /// Which way a change travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,6 +74,38 @@ pub enum Reason {
         target: f64,
         /// What it scales on.
         signal: Signal,
+    },
+    /// A replay chose the model and the price.
+    Studied {
+        /// When it was made.
+        at: DateTime<Utc>,
+        /// The price of shortfall at which decisions did best.
+        price: f64,
+        /// What the floor at that price is multiplied by, where no price met the objective.
+        stretch: f64,
+        /// What the model saved of the simplest one's cost, as a share.
+        gain: f64,
+        /// The simplest model.
+        simplest: String,
+    },
+    /// An objective has no price yet, so that the default one counts.
+    ObjectiveUnstudied {
+        /// The share of minutes that may be short.
+        objective: f64,
+        /// The price until then.
+        price: f64,
+        /// Why there is no study.
+        why: NoStudy,
+    },
+    /// A replay cost less under these settings of the autoscaler.
+    Tuned {
+        /// How long a time was replayed, in seconds.
+        #[serde(with = "seconds")]
+        replayed: TimeDelta,
+        /// The cost under the settings before, in replicas on average, minutes short included.
+        before: f64,
+        /// The cost under these.
+        after: f64,
     },
     /// Bounded by the policy's or the autoscaler's least.
     AtLeast {
@@ -199,6 +231,16 @@ pub enum HoldReason {
         /// Which resource.
         resource: Resource,
     },
+    /// The settings of its HPA are not chosen by replay.
+    NotTuned {
+        /// Why, and what to set.
+        detail: String,
+    },
+    /// Nothing was replayed yet that would tell.
+    Unstudied {
+        /// Why.
+        why: NoStudy,
+    },
     /// Containers restarted lately: it is not scaled in before they settle.
     Restarting {
         /// How many restarts within the last hour.
@@ -228,6 +270,8 @@ impl HoldReason {
                 | Self::ScalesToZero
                 | Self::HpaOwnsResource { .. }
                 | Self::CapacityFollows { .. }
+                | Self::NotTuned { .. }
+                | Self::Unstudied { .. }
         )
     }
 
@@ -248,6 +292,8 @@ impl HoldReason {
             Self::WorkloadAbsent => "workload-absent",
             Self::HpaOwnsResource { .. } => "hpa-owns-resource",
             Self::CapacityFollows { .. } => "capacity-follows",
+            Self::NotTuned { .. } => "not-tuned",
+            Self::Unstudied { .. } => "unstudied",
             Self::Restarting { .. } => "restarting",
             Self::SeveralScalers { .. } => "several-scalers",
             Self::ScalesToZero => "scales-to-zero",
@@ -307,6 +353,10 @@ pub struct Outlook {
     pub history: Vec<Option<f64>>,
     /// Hourly expected maxima of the day ahead.
     pub ahead: Vec<f64>,
+    /// What a replay says is best for it.
+    pub study: Option<Study>,
+    /// Why nothing does.
+    pub unstudied: Option<NoStudy>,
 }
 
 /// What will change and what is held back.
@@ -387,15 +437,16 @@ impl fmt::Display for Proof {
     }
 }
 
-mod seconds {
+/// Spans as whole seconds.
+pub(super) mod seconds {
     use chrono::TimeDelta;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(delta: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::model) fn serialize<S: Serializer>(delta: &TimeDelta, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(delta.num_seconds())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeDelta, D::Error> {
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeDelta, D::Error> {
         i64::deserialize(deserializer).map(TimeDelta::seconds)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Millicores, Route, WorkloadKind};
+use super::{Aim, Bytes, Millicores, Route, Share, WorkloadKind};
 
 /// The `apiVersion` of a [`ScalingPolicy`].
 pub const API_VERSION: &str = "prescale.dev/v1alpha1";
@@ -48,8 +48,11 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
     /// What a minute short of capacity costs a workload of 14 replicas, in replica-minutes; in proportion for others. Default: 100.
-    #[serde(default = "default_price")]
-    pub shortfall_price: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortfall_price: Option<f64>,
+    /// Instead of a price: the share of minutes that may be short. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Share>,
     /// From a decision to Ready pods. Default: the configuration's `decision.leadTime`, or what was measured where that is longer.
     #[serde(default, with = "duration_option", skip_serializing_if = "Option::is_none")]
     pub lead_time: Option<Duration>,
@@ -59,6 +62,9 @@ pub struct Spec {
     /// Bounds and steps of the floor.
     #[serde(default)]
     pub replicas: ReplicasPolicy,
+    /// Settings of the autoscaler.
+    #[serde(default)]
+    pub autoscaler: AutoscalerPolicy,
     /// Requests of the containers.
     #[serde(default)]
     pub requests: RequestsPolicy,
@@ -135,6 +141,14 @@ pub struct ReplicasPolicy {
     pub raise_from_zero: bool,
 }
 
+/// Settings of the autoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AutoscalerPolicy {
+    /// Whether an HPA's target utilization and scale-down stabilization are chosen by replay. Default: true.
+    pub tune: bool,
+}
+
 /// Requests of the containers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -197,6 +211,12 @@ impl Default for ReplicasPolicy {
     }
 }
 
+impl Default for AutoscalerPolicy {
+    fn default() -> Self {
+        Self { tune: true }
+    }
+}
+
 impl Default for RequestsPolicy {
     fn default() -> Self {
         Self {
@@ -212,9 +232,8 @@ impl Default for RequestsPolicy {
     }
 }
 
-fn default_price() -> f64 {
-    100.0
-}
+/// The price of shortfall where a policy says nothing, and where an objective has no price yet.
+pub const DEFAULT_PRICE: f64 = 100.0;
 
 fn default_stale_after() -> Duration {
     Duration::from_secs(15 * 60)
@@ -239,13 +258,21 @@ impl ScalingPolicy {
         if let Some(capacity) = spec.capacity_per_replica {
             must(capacity.is_finite() && capacity > 0.0, format!("spec.capacityPerReplica is {capacity}: it must be above zero"));
         }
-        must(
-            spec.shortfall_price.is_finite() && spec.shortfall_price >= 1.0,
-            format!(
-                "spec.shortfallPrice is {}: it must be at least 1, since a minute short never costs less than a replica-minute",
-                spec.shortfall_price
-            ),
-        );
+        if let Some(price) = spec.shortfall_price {
+            must(
+                price.is_finite() && price >= 1.0,
+                format!(
+                    "spec.shortfallPrice is {price}: it must be at least 1, since a minute short never costs less than a replica-minute"
+                ),
+            );
+            must(spec.objective.is_none(), "spec.shortfallPrice and spec.objective are both given: keep one of them".into());
+        }
+        if let Some(Share(share)) = spec.objective {
+            must(
+                share > 0.0 && share < 1.0,
+                format!("spec.objective is {share}: it is the share of minutes that may be short, for instance `0.5%` or 0.005"),
+            );
+        }
         let replicas = &spec.replicas;
         if let Some(max) = replicas.max {
             must(
@@ -296,6 +323,16 @@ impl ScalingPolicy {
         match rhythm {
             super::Rhythm::Floor => self.spec.delivery.floors,
             super::Rhythm::Template => self.spec.delivery.templates,
+        }
+    }
+}
+
+impl Spec {
+    /// What decisions aim at.
+    pub fn aim(&self) -> Aim {
+        match self.objective {
+            Some(Share(share)) => Aim::Objective(share),
+            None => Aim::Price(self.shortfall_price.unwrap_or(DEFAULT_PRICE)),
         }
     }
 }
@@ -363,7 +400,7 @@ mod tests {
 
     #[test]
     fn every_field_is_read() {
-        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, leadTime: 3m, staleAfter: 5m, \
+        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false}, leadTime: 3m, staleAfter: 5m, \
             replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";
@@ -383,6 +420,17 @@ mod tests {
         for word in ["capacityPerReplica", "replicas.min (5)", "cpuPercentile"] {
             assert!(problems.contains(word), "{problems}");
         }
+    }
+
+    #[test]
+    fn a_price_or_an_objective() {
+        let spec = |text: &str| policy(&format!("{{target: {{name: web}}, {text}}}")).unwrap();
+        assert_eq!(spec("delivery: commit").spec.aim(), Aim::Price(100.0));
+        assert_eq!(spec("shortfallPrice: 30").spec.aim(), Aim::Price(30.0));
+        assert_eq!((spec("objective: 0.5%").spec.aim(), spec("objective: 0.005").problems()), (Aim::Objective(0.005), vec![]));
+        let problems = |text: &str| spec(text).problems().join("\n");
+        assert!(problems("objective: 0.5%, shortfallPrice: 30").contains("keep one of them"));
+        assert!(problems("objective: 5").contains("`0.5%`") && problems("shortfallPrice: 0.5").contains("at least 1"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{HoldReason, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, WorkloadId};
+use super::{HoldReason, NoStudy, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, Study, WorkloadId};
 
 /// One workload that a policy names, with all that was learned of it.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Observed {
     pub troubles: Vec<HoldReason>,
     /// Measured time from a pod's creation to Ready, where it was measured.
     pub startup: Option<TimeDelta>,
+    /// What a replay says is best for it, or why that is not known.
+    pub study: Result<Study, NoStudy>,
 }
 
 /// What a container used.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{World, blocking, plan};
-use crate::model::{Held, RepoPath, Sited, WorkloadId};
+use crate::model::{Held, NoStudy, RepoPath, Sited, Study, WorkloadId};
 use crate::overlay::{self, Ownership};
 
 /// A workload in one overlay.
@@ -20,6 +20,10 @@ pub struct Explained {
     pub fields: Vec<Explanation>,
     /// What holds the workload as a whole.
     pub held: Vec<Held>,
+    /// What a replay says is best for it.
+    pub study: Option<Study>,
+    /// Why nothing does.
+    pub unstudied: Option<NoStudy>,
     /// Whether a policy names it.
     pub governed: bool,
 }
@@ -92,7 +96,10 @@ pub async fn explain(world: &World, now: DateTime<Utc>, name: &str) -> anyhow::R
                     }));
                 }
             }
+            let outlook = planned.plan.outlooks.iter().find(|one| one.workload == workload.id && one.overlay == folder);
             explained.push(Explained {
+                study: outlook.and_then(|outlook| outlook.study.clone()),
+                unstudied: outlook.and_then(|outlook| outlook.unstudied.clone()),
                 governed: !held.is_empty() || !changes.is_empty(),
                 held: held.into_iter().filter(|held| held.field.is_none()).collect(),
                 workload: workload.id,

@@ -3,22 +3,11 @@
 use serde::Serialize;
 
 use super::budget::Budget;
-use super::pilot::Pilot;
-use super::score::perfect;
-use super::trace::{holds_for, median_step};
-use super::{Cadence, DAY, Hpa, Known, MINUTE, Score, Trace, replay};
-use crate::decide::{Carrier, Curve, Need, Running};
-use crate::forecast::{Learner, Recipe, Shape};
-use crate::model::{Demand, Forecast};
-
-/// What the decisions aim at.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Aim {
-    /// This price of shortfall, in replica-minutes for a minute short.
-    Price(f64),
-    /// At most this share of minutes short, at the lowest price that met it in the week before.
-    Objective(f64),
-}
+use super::rolling::{Course, Rolling, Step, TRIED};
+use super::trace::median_step;
+use super::{Aim, Cadence, DAY, Hpa, MINUTE, Score, Trace, replay};
+use crate::decide::Need;
+use crate::forecast::Recipe;
 
 /// What stands above the floor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,12 +139,6 @@ impl From<Hpa> for Chosen {
 
 /// Targets among which an HPA is chosen, each with Kubernetes' default stabilization.
 const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
-/// Days over which an HPA and the lanes are tried before the first decision.
-const TRIED: i64 = 14;
-/// Days of demand that the mean size is taken of.
-const SIZED: usize = 14;
-/// What goes before those is learned from.
-const LEARNED: i64 = 31;
 
 /// Tries each aim on a trace, in order. A decision at `t` reads nothing that was not known at `t`; an HPA is chosen from what was known at the
 /// first decision.
@@ -170,50 +153,30 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
     if judged == trace.demand().len() {
         return Err(BacktestError::NothingAfter);
     }
-    let oldest = from - (TRIED + LEARNED) * DAY as i64 * MINUTE;
-    let first = trace.samples().partition_point(|(stamped, _)| *stamped < oldest);
-    let mut known = Known::new(&trace.samples()[first..], step);
-    let start = trace.samples()[first].0.div_euclid(MINUTE) * MINUTE;
-
     let among: Vec<Option<Hpa>> = match above {
         Above::Nothing => vec![None],
         Above::Target(target) => vec![Some(Hpa { target, ..Hpa::default() })],
         Above::Tuned => TARGETS.iter().map(|target| Some(Hpa::new(*target, Hpa::default().stabilize))).collect(),
     };
-    // The grid of rows: the decisions', or finer.
-    let spacing = (1..=10).rev().find(|minutes| cadence.every.is_multiple_of(*minutes)).unwrap_or(1);
-    let interval = cadence.interval();
-    let first = start.div_euclid(interval) * interval + interval;
+    let course = Course {
+        capacity,
+        cadence,
+        aims: &settings.aims,
+        most_changes: settings.most_changes,
+        recipe: settings.recipe,
+        hpas: &among,
+        tried: from - TRIED * DAY as i64 * MINUTE,
+        settled: from,
+    };
     let last = trace.at(trace.demand().len()) - cadence.lead_seconds();
-    let tried = from - TRIED * DAY as i64 * MINUTE;
-
-    let shape = Shape { lead: cadence.lead, length: cadence.every };
-    let mut learner: Option<Learner> = None;
-    let mut world: Option<Flying> = None;
-    let mut chosen: Option<Vec<usize>> = None;
+    let mut rolling = Rolling::new(trace.samples(), step, course);
     let mut made: Vec<Vec<Decision>> = vec![Vec::new(); settings.aims.len()];
     let mut budgets: Vec<Budget> = settings.aims.iter().map(|_| Budget::new(settings.most_changes)).collect();
-    for at in (first..last).step_by(spacing * MINUTE as usize) {
-        let demand = known.at(at);
-        let minute = ((at - start) / MINUTE) as usize;
-        let learner = learner.get_or_insert_with(|| Learner::new(settings.recipe, shape, spacing, demand));
-        learner.advance(demand, minute, demand.len());
-        if at.rem_euclid(interval) != 0 || at < tried {
-            continue;
-        }
-        let world = world.get_or_insert_with(|| Flying::new(settings, &among, demand));
-        if at >= from && chosen.is_none() {
-            chosen = Some(world.chosen(demand));
-        }
-        let stale = at - demand.end() > holds_for(step);
-        let forecast = if stale { None } else { learner.forecast(demand) };
-        let courses = world.decide(demand, forecast.as_ref(), minute + cadence.lead, cadence.every, chosen.as_deref());
-        if at < from {
-            continue;
-        }
-        for (aim, course) in courses.into_iter().enumerate() {
+    for at in rolling.instants(last) {
+        let Some(Step { forecast, stale, floors }) = rolling.step(at).filter(|_| at >= from) else { continue };
+        for (aim, floor) in floors.into_iter().enumerate() {
             let held = made[aim].last().map_or(1, |decision: &Decision| decision.replicas);
-            let (replicas, demand, reasons) = match (course, &forecast) {
+            let (replicas, demand, reasons) = match (floor, &forecast) {
                 (Some(wanted), Some(forecast)) => {
                     let Need { quantile, demand, .. } = Need::of(forecast, wanted, capacity);
                     let mut reasons = vec![Why::PeakDemand { model: forecast.model, quantile, replicas: wanted }];
@@ -228,99 +191,9 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
             made[aim].push(Decision { at, effective_at: at + cadence.lead_seconds(), replicas, quantile_demand: demand, reasons });
         }
     }
-    let chosen = chosen.unwrap_or_else(|| vec![0; settings.aims.len()]);
+    let chosen = rolling.chosen().map_or_else(|| vec![0; settings.aims.len()], <[usize]>::to_vec);
     let judge = Judge { trace, settings, judged };
     settings.aims.iter().zip(made).zip(chosen).map(|((aim, made), hpa)| judge.scored(*aim, made, among[hpa])).collect()
-}
-
-/// Every aim under every autoscaler, and what those alone would have had ready.
-struct Flying {
-    unit: f64,
-    hpas: Vec<Option<Hpa>>,
-    alone: Vec<Option<(Running, Vec<u32>)>>,
-    /// By aim, then by autoscaler.
-    pilots: Vec<Vec<Pilot>>,
-    /// Sums of the perfect scaler's replicas before each minute.
-    perfect: Vec<f64>,
-}
-
-impl Flying {
-    fn new(settings: &Settings, hpas: &[Option<Hpa>], demand: &Demand) -> Self {
-        let unit = settings.capacity;
-        // So many changes a day are spent well when each holds for its share of the day.
-        let steady = settings.most_changes.map_or(1, |most| DAY.div_ceil(most.max(1) * settings.cadence.every.max(1)));
-        let first = demand.raw().first().copied().unwrap_or(f64::NAN);
-        let alone = hpas.iter().map(|hpa| hpa.map(|hpa| (hpa.start(first, unit), Vec::new()))).collect();
-        let pilot = |aim: &Aim| hpas.iter().map(|hpa| Pilot::new(*aim, *hpa, unit, steady, demand)).collect();
-        let pilots = settings.aims.iter().map(pilot).collect();
-        Self { unit, hpas: hpas.to_vec(), alone, pilots, perfect: vec![0.0] }
-    }
-
-    /// Lets what became known pass.
-    fn pass(&mut self, demand: &Demand) {
-        for minute in self.perfect.len() - 1..demand.len() {
-            let before = self.perfect[minute];
-            self.perfect.push(before + f64::from(perfect(demand.held()[minute], self.unit)));
-        }
-        for (hpa, alone) in self.hpas.iter().zip(&mut self.alone) {
-            let (Some(hpa), Some((running, path))) = (hpa, alone) else { continue };
-            for minute in path.len()..demand.len() {
-                path.push(running.minute(demand.raw()[minute.saturating_sub(hpa.delay)], 0));
-            }
-        }
-    }
-
-    /// The replicas that the perfect scaler had on average.
-    fn size(&self) -> f64 {
-        let n = self.perfect.len() - 1;
-        let days = n.min(SIZED * DAY);
-        (self.perfect[n] - self.perfect[n - days]) / days.max(1) as f64
-    }
-
-    /// For each aim, the autoscaler under which it did best so far.
-    fn chosen(&mut self, demand: &Demand) -> Vec<usize> {
-        self.pass(demand);
-        let size = self.size();
-        let best = |pilots: &mut Vec<Pilot>| {
-            for pilot in pilots.iter_mut() {
-                pilot.pass(demand);
-            }
-            let costs = pilots.iter().map(|pilot| pilot.cost(size));
-            costs.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(hpa, _)| hpa)
-        };
-        self.pilots.iter_mut().map(best).collect()
-    }
-
-    /// Each aim's course under its chosen autoscaler, or the first; `None` without a forecast.
-    fn decide(
-        &mut self,
-        demand: &Demand,
-        forecast: Option<&Forecast>,
-        effective: usize,
-        length: usize,
-        chosen: Option<&[usize]>,
-    ) -> Vec<Option<u32>> {
-        self.pass(demand);
-        let size = self.size();
-        let is_flown = |aim: usize, hpa: usize| chosen.is_none_or(|chosen| chosen[aim] == hpa);
-        let mut courses = vec![None; self.pilots.len()];
-        for hpa in 0..self.hpas.len() {
-            if !(0..self.pilots.len()).any(|aim| is_flown(aim, hpa)) {
-                continue;
-            }
-            let curve = forecast.map(|forecast| {
-                let alone = self.alone[hpa].as_ref().map(|(_, path)| path.as_slice());
-                Curve::of(forecast, demand, length, Carrier { unit: self.unit, alone })
-            });
-            for (aim, pilots) in self.pilots.iter_mut().enumerate().filter(|(aim, _)| is_flown(*aim, hpa)) {
-                match &curve {
-                    Some(curve) => courses[aim] = Some(pilots[hpa].decide(demand, effective, curve, size)),
-                    None => pilots[hpa].pass(demand),
-                }
-            }
-        }
-        courses
-    }
 }
 
 /// Scores what was decided.

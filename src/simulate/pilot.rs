@@ -101,6 +101,19 @@ impl Flight {
     }
 }
 
+/// What a pilot's best lane came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Flown {
+    /// Its price.
+    pub(super) price: f64,
+    /// What its floors are multiplied by.
+    pub(super) stretch: f64,
+    /// Its cost in replicas, on average: at a price, with what the minutes short cost.
+    pub(super) cost: f64,
+    /// The share of minutes short.
+    pub(super) short: f64,
+}
+
 /// One way to set floors.
 #[derive(Clone, Debug)]
 struct Lane {
@@ -201,5 +214,31 @@ impl Pilot {
             Aim::Price(price) => self.emitted.bill.cost(worth(price, size)),
             Aim::Objective(share) => self.emitted.bill.cost(0.0) + 1e9 * (self.emitted.bill.share() - share).max(0.0),
         }
+    }
+
+    /// The lane that, with hindsight, did best: at a price the one that cost least, at an objective the lowest price that met it.
+    pub(super) fn flown(&self, size: f64) -> Flown {
+        let shares: Vec<f64> = self.lanes.iter().map(|lane| lane.flight.bill.share()).collect();
+        let paid = |lane: usize| self.lanes[lane].flight.bill.cost(0.0);
+        let (best, cost) = match self.aim {
+            Aim::Price(price) => {
+                let worth = worth(price, size);
+                let costs = self.lanes.iter().map(|lane| lane.flight.bill.cost(worth)).enumerate();
+                costs.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
+            }
+            Aim::Objective(share) => match shares.iter().position(|lane| *lane <= share) {
+                // Between two lanes lies what would just meet it: prices are far apart.
+                Some(met) if met > 0 => {
+                    let way = (shares[met - 1] - share) / (shares[met - 1] - shares[met]);
+                    (met, paid(met - 1) + way * (paid(met) - paid(met - 1)))
+                }
+                Some(met) => (met, paid(met)),
+                None => {
+                    let last = self.lanes.len() - 1;
+                    (last, paid(last) * shares[last] / share)
+                }
+            },
+        };
+        Flown { price: self.lanes[best].price, stretch: self.lanes[best].stretch, cost, short: shares[best] }
     }
 }

@@ -53,6 +53,7 @@ fn every_key_can_be_set_by_the_environment() {
         ("METRICS__PROMETHEUS__RETRIES", "9", "/metrics/prometheus/retries", 9.into()),
         ("METRICS__HISTORY", "7d", "/metrics/history", "7days".into()),
         ("DECISION__LEAD_TIME", "9m", "/decision/leadTime", "9m".into()),
+        ("DECISION__STUDIES_PER_RUN", "3", "/decision/studiesPerRun", 3.into()),
         ("RENDER__PROGRAM", "none", "/render/program", "none".into()),
         ("STATE__PATH", "/s", "/state/path", "/s".into()),
         ("COMMIT__SIGN_OFF", "true", "/commit/signOff", Value::Bool(true)),

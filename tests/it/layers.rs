@@ -16,7 +16,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("prove", &["prove", "clients", "model"]),
     ("deliver", &["deliver", "clients", "model"]),
     ("config", &["config", "clients", "collect", "decide", "deliver", "forecast", "model"]),
-    ("run", &["clients", "collect", "config", "decide", "deliver", "forecast", "model", "overlay", "prove"]),
+    ("run", &["clients", "collect", "config", "decide", "deliver", "forecast", "model", "overlay", "prove", "simulate"]),
     ("demo", &["clients", "config", "deliver", "demo", "model", "run"]),
     ("cli", &["cli", "clients", "collect", "config", "deliver", "demo", "model", "run", "simulate"]),
     ("lib", &[]),

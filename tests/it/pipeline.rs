@@ -277,3 +277,64 @@ fn a_person_who_was_quicker_wins() {
     assert!(shop.file("overlays/prod/kustomization.yaml").contains("count: 11"), "{ran:?}");
     assert!(!shop.file("overlays/prod/frontend-floor.yaml").contains("minReplicas: 3"), "the rest went on");
 }
+
+/// The study of a workload in production, as a plan shows it.
+fn study<'a>(report: &'a Json, name: &str) -> &'a Json {
+    let outlooks = report["outlooks"].as_array().unwrap().iter();
+    let ours = |outlook: &&Json| outlook["workload"]["namespace"] == "shop-prod" && outlook["workload"]["name"] == name;
+    &outlooks.clone().find(ours).unwrap_or_else(|| panic!("no outlook of {name}: {report}"))["study"]
+}
+
+#[test]
+fn studies_are_made_once_kept_and_followed() {
+    let shop = Shop::new();
+    // Its CPU drives the backend, under an HPA that wastes most of what is requested.
+    let policy = "apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {name: backend}\nspec: {target: {name: backend}, \
+                  capacityPerReplica: 0.25, objective: 1%, requests: {enabled: false}, delivery: commit}\n";
+    let hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: backend}\nspec:\n  scaleTargetRef: {apiVersion: \
+               apps/v1, kind: Deployment, name: backend}\n  minReplicas: 1\n  maxReplicas: 30\n  metrics:\n    - type: Resource\n      resource:\n        \
+               name: cpu\n        target:\n          type: Utilization\n          averageUtilization: 10\n";
+    let resources = shop.file("overlays/prod/kustomization.yaml");
+    let resources = resources.replacen("resources:\n", "resources:\n  - backend-hpa.yaml\n", 1);
+    let resources = resources.split("replicas:").next().unwrap().to_owned();
+    shop.commit(&[
+        ("overlays/prod/scaling.yaml", Some(policy)),
+        ("overlays/prod/backend-hpa.yaml", Some(hpa)),
+        ("overlays/prod/kustomization.yaml", Some(&resources)),
+        ("overlays/staging/scaling.yaml", None),
+    ]);
+    let config = shop.local("decision: {every: 1h}\n");
+    let state = shop.path().join("state/studies.json");
+
+    let plan = shop.run("plan", &config, &[]);
+    assert!(plan.code == 0 && !state.exists(), "a plan keeps nothing: {plan:?}");
+    let first = shop.run("run", &config, &[]);
+    first.says(0, &["chosen by replay on", "targetUtilization", "minutes short included"]);
+    let report = first.json();
+    assert_eq!(study(&plan.json(), "backend"), study(&report, "backend"), "made in memory, it is the same");
+    let kept = std::fs::read_to_string(&state).unwrap();
+    let studies: Json = serde_json::from_str(&kept).unwrap();
+    assert_eq!(studies.as_array().unwrap().len(), 1);
+    assert_eq!(&studies[0], study(&report, "backend"));
+    assert_eq!(study(&report, "backend")["subject"]["aim"], serde_json::json!({"objective": 0.01}));
+    assert_eq!(report["outlooks"][0]["model"], studies[0]["model"]);
+    let percent = studies[0]["hpa"]["to"]["percent"].to_string();
+    let tuned = format!("averageUtilization: {percent} ");
+    let written = shop.file("overlays/prod/backend-hpa.yaml") + " ";
+    assert!(written.replace('\n', " ").contains(&tuned), "{written}");
+
+    // The floor follows the HPA as it now stands; then nothing is left to do, and nothing is studied again.
+    shop.run("run", &config, &[]).says(0, &[]);
+    let tip = shop.tip();
+    let settled = shop.run("run", &config, &[]);
+    assert_eq!((settled.code, shop.tip()), (0, tip), "{settled:?}");
+    assert_eq!(std::fs::read_to_string(&state).unwrap(), kept, "no study was made");
+    assert_eq!(study(&settled.json(), "backend"), study(&report, "backend"));
+    Ran::of(&mut prescale(&["explain", "shop-prod/backend", "--config", &config, "--at", &now()]))
+        .says(0, &["a replay of 14 days on", "seasonal-naive", &format!("its HPA at {percent} %")]);
+
+    // Another capacity makes it speak of something else.
+    shop.commit(&[("overlays/prod/scaling.yaml", Some(&policy.replace("0.25", "0.2")))]);
+    let changed = shop.run("plan", &config, &[]).json();
+    assert_eq!(study(&changed, "backend")["subject"]["capacity"], 0.2);
+}

@@ -79,12 +79,16 @@ impl Shop {
         git(&self.bare(), &["rev-parse", "main"])
     }
 
-    /// Writes a configuration: the repository at `url`, then `more` YAML. History comes from the files unless `more` says `metrics:`.
+    /// Writes a configuration: the repository at `url`, then `more` YAML. History comes from the files unless `more` says `metrics:`, and
+    /// nothing is studied unless it says `decision:`.
     pub(crate) fn configure(&self, repository: &str, more: &str) -> String {
         let mut text =
             format!("repository:\n{repository}overlays: [overlays]\nstate: {{path: {}}}\n{more}", self.path().join("state").display());
         if !more.contains("metrics:") {
             let _ = writeln!(text, "metrics: {{files: {}}}", self.path().join("history").display());
+        }
+        if !more.contains("decision:") {
+            text.push_str("decision: {studiesPerRun: 0}\n");
         }
         let file = self.root.path().join("prescale.yaml");
         std::fs::write(&file, text).unwrap();
