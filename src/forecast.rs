@@ -16,6 +16,7 @@ mod period;
 mod profile;
 mod recipe;
 mod rows;
+mod sibling;
 mod stack;
 
 use std::fmt;
@@ -79,7 +80,11 @@ pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Result<Foreseen, Hol
         .map(|workload| {
             let demand = workload.demand.as_ref().map_err(Clone::clone)?;
             check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
-            by(champion(workload), demand, snapshot.now, settings.window(workload, snapshot.now))
+            let foreseen = by(champion(workload), demand, snapshot.now, settings.window(workload, snapshot.now));
+            match foreseen {
+                Err(HoldReason::ShortHistory { .. }) => sibling::borrow(workload, snapshot, settings).map_or(foreseen, Ok),
+                foreseen => foreseen,
+            }
         })
         .collect()
 }
@@ -119,7 +124,7 @@ fn by(recipe: &'static Recipe, demand: &Series, now: DateTime<Utc>, window: Wind
         learner.advance(&demand, at, at.saturating_sub(behind as usize));
     }
     let forecast = learner.forecast(&demand).ok_or_else(too_short)?;
-    Ok(Foreseen { window, demand, forecast })
+    Ok(Foreseen { window, demand, forecast, borrowed: None })
 }
 
 #[cfg(test)]

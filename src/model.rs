@@ -34,7 +34,7 @@ pub mod workload;
 pub use demand::Demand;
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};
-pub use forecast::{Analogue, Forecast, Foreseen, Window};
+pub use forecast::{Analogue, Borrowed, Forecast, Foreseen, Window};
 pub use plan::{Change, Held, HoldReason, Plan, Proof, Reason, Route, Site, SiteKind};
 pub use policy::{ScalingPolicy, Signal};
 pub use quantity::{Bytes, Millicores, Resource};

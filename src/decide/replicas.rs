@@ -48,7 +48,7 @@ pub(super) fn decide(
     };
 
     let spec = &workload.policy.spec;
-    let Foreseen { window, demand: history, forecast } = foreseen;
+    let Foreseen { window, demand: history, forecast, borrowed } = foreseen;
     let reactive = reactive(workload, capacity);
     let alone = reactive.map(|hpa| hpa.ready(history.raw(), capacity, None));
     let length = window.length().num_minutes().max(1) as usize;
@@ -70,6 +70,7 @@ pub(super) fn decide(
         floor: needed,
         history: last_day(workload, snapshot),
         ahead: forecast.ahead.clone(),
+        sibling: borrowed.clone(),
         study: workload.study.as_ref().ok().cloned(),
         unstudied: workload.study.as_ref().err().cloned(),
     });
@@ -79,6 +80,7 @@ pub(super) fn decide(
     }
     let mut reasons =
         vec![Reason::PeakDemand { signal: spec.signal.clone(), model: forecast.model.to_owned(), quantile, demand, capacity }];
+    reasons.extend(borrowed.clone().map(Reason::Borrowed));
     reasons.extend(priced);
     reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: spec.signal.clone() }));
     let (to, guards) = guarded(needed, now, workload, &floor);

@@ -70,7 +70,7 @@ fn surely(level: f64) -> Foreseen {
     (0..1440).for_each(|_| demand.push(level));
     let analogue = Analogue { window: 700, weight: 1.0, factor: 1.0, maximum: level };
     let forecast = Forecast::new("test", vec![analogue], 1.0, 3.0 * level, vec![]).unwrap();
-    Foreseen { window: Window::of_decision(now(), SETTINGS.lead, SETTINGS.every), demand, forecast }
+    Foreseen { window: Window::of_decision(now(), SETTINGS.lead, SETTINGS.every), demand, forecast, borrowed: None }
 }
 
 /// A plan for one workload whose window maximum is `demand` for sure.

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::model::edit::Group;
-use crate::model::{Bytes, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study};
+use crate::model::{
+    Borrowed, Bytes, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study,
+};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -110,6 +112,12 @@ pub fn reason(reason: &Reason) -> String {
                 amount(*target, signal)
             )
         }
+        Reason::Borrowed(Borrowed { overlay, workload, ratio, common }) => format!(
+            "too little history of its own: that of its sibling {workload} in {overlay} stands for it, times {} as over the {} in which both \
+             were measured",
+            trimmed(*ratio, 3),
+            span(*common)
+        ),
         Reason::Studied { at, price, stretch, gain, simplest } => {
             let stretch = if *stretch > 1.0 { format!(" and {} times the floor", trimmed(*stretch, 2)) } else { String::new() };
             let gain = if *gain > 0.0 { format!(", {} % cheaper than {simplest}", trimmed(gain * 100.0, 1)) } else { String::new() };

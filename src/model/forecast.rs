@@ -1,9 +1,10 @@
 //! What a forecast says: the distribution of the *maximum* of demand over a window.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Demand;
+use super::plan::seconds;
+use super::{Demand, RepoPath, WorkloadId};
 
 /// The span that one decision must cover: from now + lead time to the next decision + lead time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -145,6 +146,23 @@ pub struct Foreseen {
     pub demand: Demand,
     /// The window to come.
     pub forecast: Forecast,
+    /// Whose demand that is, where it is not the workload's own.
+    pub borrowed: Option<Borrowed>,
+}
+
+/// A sibling whose demand stands for that of a workload: the same kind and name in another overlay or namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Borrowed {
+    /// The overlay that renders it.
+    pub overlay: RepoPath,
+    /// The sibling.
+    pub workload: WorkloadId,
+    /// What its demand is multiplied by.
+    pub ratio: f64,
+    /// The time in which both were measured, in seconds.
+    #[serde(with = "seconds")]
+    pub common: TimeDelta,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Field, NoStudy, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Study, Value, Window, WorkloadId};
+use super::{Borrowed, Field, NoStudy, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Study, Value, Window, WorkloadId};
 
 /// Which way a change travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,6 +75,8 @@ pub enum Reason {
         /// What it scales on.
         signal: Signal,
     },
+    /// It has too little history of its own, so that a sibling's stands for it.
+    Borrowed(Borrowed),
     /// A replay chose the model and the price.
     Studied {
         /// When it was made.
@@ -353,6 +355,8 @@ pub struct Outlook {
     pub history: Vec<Option<f64>>,
     /// Hourly expected maxima of the day ahead.
     pub ahead: Vec<f64>,
+    /// Whose history it was forecast from, where its own is too short.
+    pub sibling: Option<Borrowed>,
     /// What a replay says is best for it.
     pub study: Option<Study>,
     /// Why nothing does.
