@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::collect::traces::{self, Recorded};
 use crate::config::ConfigError;
+use crate::simulate::study::champion_before;
 use crate::simulate::{self, Above, Aim, Cadence, RECIPES, Recipe, Score, Trace, on_all_cores, percentile};
 
 use super::output;
@@ -51,12 +52,18 @@ pub(super) struct Backtest {
     /// The first decision, in epoch seconds or RFC 3339 [default: the last 30 %, two weeks at most, never the first week]
     #[arg(long, value_name = "TIME", value_parser = instant, allow_hyphen_values = true)]
     from: Option<i64>,
-    /// The model that forecasts
+    /// The model that forecasts; `champion` is the one that did best before the first decision
     #[arg(long, value_name = "MODEL", default_value = "forest", value_parser = model)]
-    model: &'static Recipe,
+    model: Model,
     /// How the result is printed
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Model {
+    Named(&'static Recipe),
+    Champion,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -163,13 +170,29 @@ impl Backtest {
             aims: aims.collect(),
             above: self.hpa,
             most_changes: self.max_changes_per_day,
-            recipe: self.model,
+            recipe: match self.model {
+                Model::Named(recipe) => recipe,
+                Model::Champion => Recipe::usual(),
+            },
             from,
         };
-        let results = simulate::backtest(trace, &settings)?;
+        let results = match self.model {
+            Model::Named(_) => simulate::backtest(trace, &settings)?,
+            Model::Champion => champions(trace, &settings)?,
+        };
         let from = trace.at(trace.minute_of(from));
         Ok(results.into_iter().map(|result| Tried { trace: name.to_owned(), from, result }).collect())
     }
+}
+
+/// Each aim with its own champion.
+fn champions(trace: &Trace, settings: &simulate::Settings) -> anyhow::Result<Vec<simulate::Backtest>> {
+    let mut results = Vec::new();
+    for aim in &settings.aims {
+        let recipe = champion_before(trace, settings, *aim);
+        results.extend(simulate::backtest(trace, &simulate::Settings { aims: vec![*aim], recipe, ..settings.clone() })?);
+    }
+    Ok(results)
 }
 
 /// A capacity of which the history before `from` needs [`DEFAULT_REPLICAS`] at its 99th percentile.
@@ -214,10 +237,13 @@ fn above(text: &str) -> Result<Above, String> {
     }
 }
 
-fn model(text: &str) -> Result<&'static Recipe, String> {
-    Recipe::named(text).ok_or_else(|| {
+fn model(text: &str) -> Result<Model, String> {
+    if text == "champion" {
+        return Ok(Model::Champion);
+    }
+    Recipe::named(text).map(Model::Named).ok_or_else(|| {
         let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
-        format!("expected one of {}", names.join(", "))
+        format!("expected `champion`, or one of {}", names.join(", "))
     })
 }
 

@@ -20,6 +20,17 @@ pub enum Above {
     Target(f64),
 }
 
+impl Above {
+    /// What is tried.
+    pub(super) fn hpas(self) -> Vec<Option<Hpa>> {
+        match self {
+            Self::Nothing => vec![None],
+            Self::Target(target) => vec![Some(Hpa { target, ..Hpa::default() })],
+            Self::Tuned => TARGETS.iter().map(|target| Some(Hpa::new(*target, Hpa::default().stabilize))).collect(),
+        }
+    }
+}
+
 /// How a trace is tried.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -153,11 +164,7 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
     if judged == trace.demand().len() {
         return Err(BacktestError::NothingAfter);
     }
-    let among: Vec<Option<Hpa>> = match above {
-        Above::Nothing => vec![None],
-        Above::Target(target) => vec![Some(Hpa { target, ..Hpa::default() })],
-        Above::Tuned => TARGETS.iter().map(|target| Some(Hpa::new(*target, Hpa::default().stabilize))).collect(),
-    };
+    let among = above.hpas();
     let course = Course {
         capacity,
         cadence,

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::pilot::Flown;
 use super::rolling::{Course, Rolling, TRIED};
-use super::{Aim, Cadence, DAY, Hpa, MINUTE, on_all_cores};
+use super::trace::median_step;
+use super::{Aim, Cadence, DAY, Hpa, MINUTE, Settings, Trace, on_all_cores};
 use crate::decide;
 use crate::forecast::{self, LEAST_HISTORY, Recipe};
 use crate::model::study::Tried;
@@ -110,6 +111,14 @@ impl Question<'_> {
         let (recipe, flown) = flown.into_iter().find(|(_, flown)| flown.cost <= least * (1.0 + HARDLY_MORE)).ok_or(NoStudy::NotDecided)?;
         Ok(Champion { recipe, models, gain: if simplest > 0.0 { 1.0 - flown.cost / simplest } else { 0.0 }, flown })
     }
+}
+
+/// The champion at an aim over what was known of a trace at the first decision; the usual model where that is too little.
+pub fn champion_before(trace: &Trace, settings: &Settings, aim: Aim) -> &'static Recipe {
+    let known = &trace.samples()[..trace.samples().partition_point(|(stamped, _)| *stamped < settings.from)];
+    let Some(step) = median_step(known) else { return Recipe::usual() };
+    let question = Question { samples: known, step, now: settings.from, capacity: settings.capacity, cadence: settings.cadence, aim };
+    question.champion(&settings.above.hpas()).map_or_else(|_| Recipe::usual(), |champion| champion.recipe)
 }
 
 /// A workload that can be studied.

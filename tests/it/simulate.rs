@@ -247,6 +247,10 @@ fn the_command_tells_decisions_that_anyone_can_score_again() {
     }
 
     run(&from.to_string(), &["--hpa", "none"]).says(0, &["TRACE", "web", "price 100"]);
+    let of = |model: &str| run(&from.to_string(), &["--hpa", "none", "--output", "json", "--model", model]);
+    let champion = of("champion").json();
+    let model = champion["traces"][0]["decisions"][0]["reasons"][0]["model"].as_str().unwrap().to_owned();
+    assert_eq!(champion, of(&model).json(), "it is one of them");
     let whole = Ran::of(&mut prescale(&["backtest", "--traces", folder.path().to_str().unwrap(), "--hpa", "80%"]));
     whole.says(0, &["web", "80 %, 5 min"]);
     Ran::of(&mut prescale(&["backtest", "--traces", file])).says(2, &["`--capacity-per-replica` is missing"]);
