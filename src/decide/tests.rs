@@ -309,15 +309,15 @@ fn an_hpa_that_is_not_tuned_says_why() {
 fn the_price_is_the_study_s_under_the_hpa_as_it_stands() {
     let mut workload = workload(TUNED, 4, hpa(Some(4), 20));
     let floor = |workload: &Observed| plan_for(workload.clone(), 1.4).outlooks.remove(0).floor;
-    let plain = floor(&workload);
+    let usual = floor(&workload);
     workload.study = Ok(study(&workload));
-    assert_eq!(floor(&workload), plain * 2, "stretched");
+    assert_eq!(floor(&workload), usual * 2, "stretched");
     let plan = plan_for(workload.clone(), 1.4);
     assert!(plan.changes.iter().any(|c| c.reasons.iter().any(|r| matches!(r, Reason::Studied { price: 400.0, stretch: 2.0, .. }))));
     let Scaler::Hpa(set) = &mut workload.rendered.scaler else { unreachable!() };
     set.metrics[0].utilization = Some(60);
     workload.rendered.fields.push((WINDOW, Value::Stabilization(600.try_into().unwrap())));
-    assert_eq!(floor(&workload), plain, "it was set as the study says");
+    assert_eq!(floor(&workload), usual, "it was set as the study says");
 }
 
 #[test]
