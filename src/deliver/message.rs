@@ -171,7 +171,7 @@ pub fn study(study: &Study) -> String {
 /// Why there is no study, in one line.
 pub fn unstudied(why: &NoStudy) -> String {
     match why {
-        NoStudy::NotYet => "its turn to be replayed has not come: `decision.studiesPerRun` are, each run".to_owned(),
+        NoStudy::NotYet => "its turn to be replayed has not come: each run takes `decision.studiesPerRun` workloads".to_owned(),
         NoStudy::ShortHistory { have, need } => format!("only {} to replay; {} are needed", span(*have), span(*need)),
         NoStudy::NotDecided => "nothing could be decided in a replay".to_owned(),
     }
