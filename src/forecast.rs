@@ -8,6 +8,7 @@
 
 mod calibration;
 mod forest;
+mod gram;
 mod holt_winters;
 mod learner;
 mod linear;

@@ -1,6 +1,7 @@
 //! What was learned of one workload, decision by decision.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::Fitted;
 use super::calibration::Calibration;
@@ -260,7 +261,8 @@ impl Learner {
 
 /// The weight of a row so many rows ago.
 fn recency(age: usize) -> f64 {
-    (-(age as f64) / forest::HALF_LIFE).exp2()
+    static AT: LazyLock<Vec<f64>> = LazyLock::new(|| (0..Rows::MOST + 64).map(|age| (-(age as f64) / forest::HALF_LIFE).exp2()).collect());
+    AT.get(age).or(AT.last()).copied().unwrap_or(0.0)
 }
 
 /// For the eye: the hourly maxima of the last day, moved to the level of the last hour. Flat where there is no day yet.

@@ -2,6 +2,7 @@
 
 use std::f64::consts::TAU;
 
+use super::gram::Gram;
 use super::period;
 use crate::model::Demand;
 
@@ -73,6 +74,8 @@ pub struct Rows {
     outcomes: Vec<f32>,
     /// The rows before this one have had their windows.
     past: usize,
+    /// Those rows, compressed by the day; features count from the first row's.
+    days: Vec<Gram>,
     period: Option<usize>,
 }
 
@@ -97,6 +100,7 @@ impl Rows {
             features: Vec::new(),
             outcomes: Vec::new(),
             past: 0,
+            days: Vec::new(),
             period: None,
         }
     }
@@ -167,7 +171,9 @@ impl Rows {
         while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
             let from = self.window(self.past);
             let outcome = demand.greatest_measured(from, from + self.shape.length);
-            self.outcomes[self.past] = outcome.map_or(f32::NAN, |demand| self.log(demand));
+            if let Some(outcome) = outcome {
+                self.enter(self.past, self.log(outcome));
+            }
             self.past += 1;
         }
         if self.len().is_multiple_of(Self::PERIOD_EVERY) {
@@ -178,6 +184,33 @@ impl Rows {
         self.known.push(known);
         self.features.push(features);
         self.outcomes.push(f32::NAN);
+    }
+
+    /// Enters a row's outcome.
+    fn enter(&mut self, row: usize, outcome: f32) {
+        self.outcomes[row] = outcome;
+        let (day, target) = (row / self.day(), outcome - self.anchor(row));
+        if self.days.len() <= day {
+            self.days.resize_with(day + 1, Gram::default);
+        }
+        self.days[day].enter(&self.features[row], &self.features[0], target);
+    }
+
+    /// What a regression tells the difference to: where features say nothing, the last five minutes go on.
+    pub(super) fn anchor(&self, row: usize) -> f32 {
+        self.features[row][column::LAST]
+    }
+
+    /// What the features of compressed rows count from.
+    pub(super) fn origin(&self) -> &Features {
+        &self.features[0]
+    }
+
+    /// The last four weeks of rows before `until` whose outcome is known, compressed by the day, the oldest first. Of the day that `until`
+    /// cuts all rows or none.
+    pub(super) fn days_before(&self, until: usize) -> std::slice::Iter<'_, Gram> {
+        let last = if until >= self.past { self.days.len() } else { (until / self.day()).min(self.days.len()) };
+        self.days[last.saturating_sub(Self::MOST / self.day())..last].iter()
     }
 
     /// The features of a decision at minute `at`. Reads no minute from `known` on.
