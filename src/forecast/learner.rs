@@ -32,6 +32,8 @@ struct Base {
     fitted: Option<Box<dyn Fitted>>,
     /// Its forecast of each row's window maximum, in log space; NaN where there was none.
     forecasts: Vec<f32>,
+    /// Outcome minus forecast of each past row, in log space; NaN where there is none.
+    errors: Vec<f32>,
     forest: Option<Forest>,
 }
 
@@ -47,13 +49,15 @@ const BEYOND: f64 = 3.0;
 const LEAST: usize = 30;
 /// Days of which the calibration learns at once, where it begins.
 const SCORED_DAYS: usize = 7;
+/// Of which one window in so many stands for its neighbours.
+const STRIDE: usize = 3;
 /// Days from one forest to the next.
 const GROWN_DAYS: usize = 2;
 
 impl Learner {
     /// Knows nothing yet but the scale of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
     pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand) -> Self {
-        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), forest: None }).collect();
+        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), errors: Vec::new(), forest: None }).collect();
         Self {
             recipe,
             rows: Rows::new(shape, spacing, demand),
@@ -79,6 +83,8 @@ impl Learner {
                 base.fitted = forecaster.fit(&self.rows, row).or(base.fitted.take());
             }
             base.forecasts.push(base.fitted.as_ref().map_or(f32::NAN, |fitted| fitted.predict(&self.rows, row)));
+            let known = base.errors.len()..self.rows.past();
+            base.errors.extend(known.map(|past| self.rows.outcome(past).map_or(f32::NAN, |outcome| outcome - base.forecasts[past])));
         }
     }
 
@@ -86,7 +92,7 @@ impl Learner {
     fn tend(&mut self, now: usize) {
         let first = self.scored == 0;
         if !first {
-            self.score();
+            self.score(1);
         }
         if let Likeness::Forest(growth) = self.recipe.likeness {
             let due = self.grown.is_none_or(|grown| now >= grown + GROWN_DAYS * self.rows.day());
@@ -97,7 +103,7 @@ impl Learner {
         }
         if first {
             self.scored = self.rows.past().saturating_sub(SCORED_DAYS * self.rows.day());
-            self.score();
+            self.score(STRIDE);
         }
     }
 
@@ -137,11 +143,11 @@ impl Learner {
         self.entered = self.rows.past();
     }
 
-    /// Learns from each window that passed how far out in its forecast it was, before its row is entered.
-    fn score(&mut self) {
-        for row in self.scored..self.rows.past() {
+    /// Learns from the windows that passed how far out in its forecast each was, before its row is entered; one in `stride` stands for them.
+    fn score(&mut self, stride: usize) {
+        for row in (self.scored..self.rows.past()).step_by(stride) {
             if let Some(below) = self.below(row) {
-                self.calibration.learn(below);
+                self.calibration.learn(below, stride);
             }
         }
         self.scored = self.rows.past();
@@ -151,26 +157,25 @@ impl Learner {
     /// none, or nothing was measured.
     fn below(&self, row: usize) -> Option<f64> {
         let known = self.rows.known_before(row);
+        if known < LEAST {
+            return None;
+        }
         let (mut sum, mut used) = (0.0, 0.0);
-        for base in 0..self.bases.len() {
-            let Some(error) = self.error(row, base) else { continue };
+        for (index, base) in self.bases.iter().enumerate() {
+            let Some(error) = self.error(row, index) else { continue };
             let share = |rows: &mut dyn Iterator<Item = usize>| {
                 let (mut below, mut all) = (0.0, 0.0);
                 for past in rows {
-                    let Some(other) = self.error(past, base) else { continue };
-                    let weight = recency(row - past);
+                    let (other, weight) = (base.errors[past], recency(row - past));
                     below += if other < error { weight } else { 0.0 };
-                    all += weight;
+                    all += if other.is_finite() { weight } else { 0.0 };
                 }
                 (all > 0.0).then(|| below / all)
             };
-            let recent = known.saturating_sub(Rows::MOST)..known;
-            if recent.len() < LEAST {
-                continue;
-            }
-            let Some(mut below) = share(&mut recent.rev().step_by(THINNED)) else { continue };
-            if let Some(forest) = &self.bases[base].forest {
-                let look = self.look(row, base);
+            let every = if base.forest.is_some() { THINNED * THINNED } else { 1 };
+            let Some(mut below) = share(&mut (known.saturating_sub(Rows::MOST)..known).rev().step_by(every)) else { continue };
+            if let Some(forest) = &base.forest {
+                let look = self.look(row, index);
                 let leaves = forest.leaves(&look);
                 let trees = leaves.len() as f64;
                 below *= UNLIKE;
@@ -193,7 +198,7 @@ impl Learner {
 
     /// Outcome minus forecast of a past row, in log space.
     fn error(&self, row: usize, base: usize) -> Option<f32> {
-        Some(self.rows.outcome(row)? - self.bases[base].forecasts[row]).filter(|error| error.is_finite())
+        self.bases[base].errors.get(row).copied().filter(|error| error.is_finite())
     }
 
     /// The past rows of a base with what each weighs for the last one. Their sum is 1; empty where there are too few.

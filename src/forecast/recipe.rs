@@ -34,7 +34,7 @@ pub static RECIPES: [Recipe; 9] = [
     plain("linear", &[&Linear]),
     plain("stack", &[&Stack]),
     plain("median", &[&Median]),
-    Recipe { name: "forest", bases: &[&Linear, &RECENT], likeness: Likeness::Forest(Growth { trees: 20, leaf: 15, tries: 10 }) },
+    Recipe { name: "forest", bases: &[&Linear, &RECENT], likeness: Likeness::Forest(Growth { trees: 10, leaf: 15, tries: 6 }) },
 ];
 
 const fn plain(name: &'static str, bases: &'static [&'static dyn Forecaster]) -> Recipe {
