@@ -8,7 +8,7 @@ use super::calibration::Calibration;
 use super::forest::{self, Forest, Grown, LOOK};
 use super::recipe::{Likeness, Recipe};
 use super::rows::{Rows, Shape, column};
-use crate::model::{Analogue, Demand, Forecast};
+use crate::model::{Analogue, Calendar, Demand, Forecast};
 
 /// A recipe at work: its bases' forecasts of each row, and which past rows are like the last one. It only moves on: each decision is a row,
 /// and fits come as the rows do.
@@ -68,6 +68,12 @@ impl Learner {
             scored: 0,
             most: f32::NEG_INFINITY,
         }
+    }
+
+    /// By this calendar instead of UTC without holidays; before the first decision.
+    #[must_use]
+    pub fn by(self, calendar: &Calendar) -> Self {
+        Self { rows: self.rows.by(calendar), ..self }
     }
 
     /// Moves on to the decision at minute `at`, when the first `known` minutes of `demand` were known.

@@ -1,7 +1,7 @@
 //! The models that compete: what each forecasts with, and how it tells which past rows are like the one to come.
 
 use super::forest::Growth;
-use super::naive::{NAIVE, RECENT, SEASONAL_NAIVE};
+use super::naive::{NAIVE, RECENT, SeasonalNaive};
 use super::{Forecaster, HoltWinters, Linear, Median, ProfileLevel, Stack};
 
 /// A model: bases, whose errors on past rows make the distribution around what they say of the one to come.
@@ -26,7 +26,7 @@ pub enum Likeness {
 
 /// Every model, the simplest first.
 pub static RECIPES: [Recipe; 9] = [
-    plain("seasonal-naive", &[&SEASONAL_NAIVE]),
+    plain("seasonal-naive", &[&SeasonalNaive]),
     plain("naive", &[&NAIVE]),
     plain("recent", &[&RECENT]),
     plain("profile-level", &[&ProfileLevel]),

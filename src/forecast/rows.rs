@@ -37,6 +37,8 @@ pub(super) mod column {
     pub(in crate::forecast) const AGO: usize = 21;
     /// The window maximum of a day ago.
     pub(in crate::forecast) const YESTERDAY: usize = AGO + 3;
+    /// The window maximum of a week ago.
+    pub(in crate::forecast) const LAST_WEEK: usize = AGO + 6;
     /// The mean of window maxima at this time of day over two weeks, recent days weighing more.
     pub(in crate::forecast) const PROFILE: usize = 29;
     /// How many of the columns are demand, or a difference of such.
@@ -66,6 +68,8 @@ pub struct Rows {
     spacing: usize,
     /// What is added to demand before the log is taken: it keeps small values from mattering more than large ones.
     offset: f64,
+    /// The first minute of demand, since the epoch.
+    start: i64,
     /// The minute of each decision.
     at: Vec<usize>,
     /// The minutes that were known at each.
@@ -102,6 +106,7 @@ impl Rows {
             shape,
             spacing,
             offset: 0.25 * median + 0.25 * mean + 1e-9,
+            start: demand.start().div_euclid(60),
             at: Vec::new(),
             known: Vec::new(),
             calendar: Calendar::default(),
@@ -140,6 +145,12 @@ impl Rows {
     /// Rows before this one have had their windows.
     pub fn past(&self) -> usize {
         self.past
+    }
+
+    /// Where in the week a row stands by local time, counted in rows.
+    pub(super) fn slot(&self, row: usize) -> usize {
+        let local = self.at[row] as i64 + self.start + i64::from(self.walls[row].ahead);
+        (local.rem_euclid(7 * DAY as i64) as usize / self.spacing) % (7 * self.day())
     }
 
     /// The features of a row.
