@@ -22,12 +22,14 @@ const HPA_PRICES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0
 const COSTS: [f64; 6] = [1.2, 1.3, 1.45, 1.7, 2.0, 2.5];
 
 /// What is tried: a name, a model, what stands above the floor, and a limit on changes a day.
-const VARIANTS: [(&str, &str, Above, Option<usize>); 9] = [
+const VARIANTS: [(&str, &str, Above, Option<usize>); 11] = [
     ("**Prescale**", "forest", Above::Tuned, None),
     ("at most 24 changes a day", "forest", Above::Tuned, Some(24)),
     ("at most 12 changes a day", "forest", Above::Tuned, Some(12)),
     ("at most 6 changes a day", "forest", Above::Tuned, Some(6)),
     ("without likeness: a ridge and its recent errors", "linear", Above::Tuned, None),
+    ("without calibration: a ridge and normal errors", "normal", Above::Tuned, None),
+    ("points instead of the window: its first five minutes", "pointwise", Above::Tuned, None),
     ("without a forecast: the last half hour and its recent errors", "recent", Above::Tuned, None),
     ("without a season's help: yesterday and its recent errors", "seasonal-naive", Above::Tuned, None),
     ("without HPA tuning: 90 % for all", "forest", Above::Target(0.9), None),

@@ -34,7 +34,7 @@ pub use learner::Learner;
 pub use linear::Linear;
 pub use naive::{NAIVE, RECENT, Reading, SeasonalNaive};
 pub use profile::ProfileLevel;
-pub use recipe::{Likeness, RECIPES, Recipe};
+pub use recipe::{Likeness, RECIPES, Recipe, Target};
 pub use rows::{Rows, Shape};
 pub use stack::{Median, Stack};
 

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use super::Fitted;
 use super::calibration::Calibration;
 use super::forest::{self, Forest, Grown, LOOK};
-use super::recipe::{Likeness, Recipe};
+use super::recipe::{Likeness, Recipe, Target};
 use super::rows::{Rows, Shape, column};
+use crate::model::demand::BIN;
 use crate::model::{Analogue, Calendar, Demand, Forecast};
 
 /// A recipe at work: its bases' forecasts of each row, and which past rows are like the last one. It only moves on: each decision is a row,
@@ -34,6 +35,8 @@ struct Base {
     forecasts: Vec<f32>,
     /// Outcome minus forecast of each past row, in log space; NaN where there is none.
     errors: Vec<f32>,
+    /// The deviation of its errors on what it was fitted on, where errors are taken to be normal.
+    spread: f64,
     forest: Option<Forest>,
 }
 
@@ -57,7 +60,11 @@ const GROWN_DAYS: usize = 2;
 impl Learner {
     /// Knows nothing yet but the scale of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
     pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand) -> Self {
-        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), errors: Vec::new(), forest: None }).collect();
+        let shape = match recipe.target {
+            Target::WindowMaximum => shape,
+            Target::FirstStep => Shape { length: shape.length.min(BIN), ..shape },
+        };
+        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), errors: Vec::new(), spread: f64::NAN, forest: None }).collect();
         Self {
             recipe,
             rows: Rows::new(shape, spacing, demand),
@@ -87,6 +94,9 @@ impl Learner {
         for (base, forecaster) in self.bases.iter_mut().zip(self.recipe.bases) {
             if base.fitted.is_none() && row.is_multiple_of(LEAST) || row.is_multiple_of(self.rows.day()) {
                 base.fitted = forecaster.fit(&self.rows, row).or(base.fitted.take());
+                if let (Likeness::Normal, Some(fitted)) = (self.recipe.likeness, &base.fitted) {
+                    base.spread = spread(&self.rows, fitted.as_ref());
+                }
             }
             base.forecasts.push(base.fitted.as_ref().map_or(f32::NAN, |fitted| fitted.predict(&self.rows, row)));
             let known = base.errors.len()..self.rows.past();
@@ -210,7 +220,7 @@ impl Learner {
     /// The past rows of a base with what each weighs for the last one. Their sum is 1; empty where there are too few.
     fn alike(&self, base: usize, now: usize) -> Vec<(usize, f64)> {
         let every = match self.recipe.likeness {
-            Likeness::Recent => 1,
+            Likeness::Recent | Likeness::Normal => 1,
             Likeness::Forest(_) => THINNED,
         };
         let recent = self.past().rev().step_by(every).filter(|row| self.error(*row, base).is_some());
@@ -250,6 +260,10 @@ impl Learner {
         let mut analogues = Vec::new();
         for (base, forecasts) in self.bases.iter().map(|base| &base.forecasts).enumerate() {
             let here = forecasts[now];
+            if matches!(self.recipe.likeness, Likeness::Normal) {
+                analogues.extend(self.normal(here, self.bases[0].spread));
+                continue;
+            }
             let alike = if here.is_finite() { self.alike(base, now) } else { Vec::new() };
             if alike.is_empty() {
                 continue;
@@ -261,7 +275,24 @@ impl Learner {
         }
         let most = self.rows.demand(self.most) * BEYOND;
         let forecast = Forecast::new(self.recipe.name, analogues, self.rows.offset(), most, day_ahead(demand))?;
-        Some(forecast.at_level(self.calibration.level()))
+        let forecast = forecast.at_level(self.calibration.level());
+        Some(match self.recipe.target {
+            Target::WindowMaximum => forecast,
+            Target::FirstStep => forecast.of_first(self.rows.shape().length),
+        })
+    }
+
+    /// The last window, moved to each of many quantiles of a normal distribution.
+    fn normal(&self, middle: f32, spread: f64) -> Vec<Analogue> {
+        const QUANTILES: usize = 400;
+        let Some(row) = self.past().rev().find(|row| self.rows.outcome(*row).is_some()).filter(|_| spread.is_finite()) else {
+            return Vec::new();
+        };
+        let outcome = self.rows.outcome(row).unwrap_or(middle);
+        let maximum = self.rows.demand(outcome);
+        let level = |i: usize| (i as f64 + 0.5) / QUANTILES as f64;
+        let factor = |i: usize| (f64::from(middle - outcome) + spread * normal_quantile(level(i))).exp();
+        (0..QUANTILES).map(|i| Analogue { window: self.rows.window(row), weight: 1.0, factor: factor(i), maximum }).collect()
     }
 
     /// The rows so far.
@@ -274,6 +305,20 @@ impl Learner {
 fn recency(age: usize) -> f64 {
     static AT: LazyLock<Vec<f64>> = LazyLock::new(|| (0..Rows::MOST + 64).map(|age| (-(age as f64) / forest::HALF_LIFE).exp2()).collect());
     AT.get(age).or(AT.last()).copied().unwrap_or(0.0)
+}
+
+/// The deviation of a forecaster's errors on past rows, most of which it was fitted on.
+fn spread(rows: &Rows, fitted: &dyn Fitted) -> f64 {
+    let past = rows.past().saturating_sub(Rows::MOST)..rows.past();
+    let errors: Vec<f64> = past.filter_map(|row| Some(f64::from(rows.outcome(row)? - fitted.predict(rows, row)))).collect();
+    (errors.iter().map(|error| error * error).sum::<f64>() / errors.len().max(1) as f64).sqrt()
+}
+
+/// The quantile of the standard normal distribution, to 0.0005 (Abramowitz and Stegun 1964, *Handbook of Mathematical Functions*, 26.2.23).
+fn normal_quantile(p: f64) -> f64 {
+    let t = (-2.0 * p.min(1.0 - p).ln()).sqrt();
+    let above = t - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t) / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
+    if p < 0.5 { -above } else { above }
 }
 
 /// For the eye: the hourly maxima of the last day, moved to the level of the last hour. Flat where there is no day yet.
