@@ -82,19 +82,31 @@ pub(super) struct Grown<'a> {
     pub weights: &'a [f32],
 }
 
+/// What trees are grown on.
+struct Ground {
+    /// The looks by feature, so that a split reads one stretch of memory.
+    columns: Vec<Vec<f32>>,
+    /// Weighted errors, and weights.
+    targets: Vec<(f32, f32)>,
+    growth: Growth,
+    random: ChaCha8Rng,
+    /// What the split at hand is judged by.
+    judged: Judged,
+}
+
 impl Forest {
     pub(super) fn grow(sample: &Grown, growth: Growth, seed: u64) -> Self {
         let n = sample.rows.len();
-        // By feature, so that a split reads one stretch of memory.
         let columns: Vec<Vec<f32>> = (0..LOOK).map(|f| sample.looks.iter().map(|look| look[f]).collect()).collect();
         let targets: Vec<(f32, f32)> =
             sample.errors.iter().zip(sample.weights).map(|(error, weight)| (error.clamp(-FAR, FAR) * weight, *weight)).collect();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let random = ChaCha8Rng::seed_from_u64(seed);
+        let mut ground = Ground { columns, targets, growth, random, judged: Judged::default() };
         let trees = (0..growth.trees)
             .map(|_| {
                 let mut tree = Tree { nodes: Vec::new(), leaves: Vec::new() };
                 let mut order: Vec<u32> = (0..n as u32).collect();
-                tree.grow(&columns, &targets, &mut order, growth, &mut random);
+                tree.grow(&mut ground, &mut order);
                 for leaf in &mut tree.leaves {
                     for row in leaf.iter_mut() {
                         *row = sample.rows[*row as usize];
@@ -133,14 +145,14 @@ impl Tree {
     }
 
     /// Grows the subtree of the rows in `order`, which is left in the order of the leaves.
-    fn grow(&mut self, columns: &[Vec<f32>], targets: &[(f32, f32)], order: &mut [u32], growth: Growth, random: &mut ChaCha8Rng) {
-        let split = (order.len() >= 2 * growth.leaf).then(|| best_split(columns, targets, order, growth, random)).flatten();
+    fn grow(&mut self, ground: &mut Ground, order: &mut [u32]) {
+        let split = if order.len() >= 2 * ground.growth.leaf { best_split(ground, order) } else { None };
         let Some((feature, cut)) = split else {
             self.nodes.push(Node::Leaf(self.leaves.len() as u32));
             self.leaves.push(order.to_vec());
             return;
         };
-        let column = &columns[feature];
+        let column = &ground.columns[feature];
         let mut left = 0;
         for i in 0..order.len() {
             if column[order[i] as usize] <= cut {
@@ -151,9 +163,9 @@ impl Tree {
         let (below, above) = order.split_at_mut(left);
         let here = self.nodes.len();
         self.nodes.push(Node::Leaf(0));
-        self.grow(columns, targets, below, growth, random);
+        self.grow(ground, below);
         self.nodes[here] = Node::Split { feature: feature as u16, cut, right: self.nodes.len() as u32 };
-        self.grow(columns, targets, above, growth, random);
+        self.grow(ground, above);
     }
 }
 
@@ -179,10 +191,17 @@ struct Side {
 }
 
 impl Judged {
-    fn of(targets: &[(f32, f32)], order: &[u32], every: usize) -> Self {
-        let rows: Vec<u32> = order.iter().copied().step_by(every).collect();
-        let (errors, weights) = rows.iter().map(|row| targets[*row as usize]).unzip();
-        Self { rows, errors, weights }
+    /// Every so many rows of those in `order` instead of what is there.
+    fn take(&mut self, targets: &[(f32, f32)], order: &[u32], every: usize) {
+        self.rows.clear();
+        self.errors.clear();
+        self.weights.clear();
+        for row in order.iter().step_by(every) {
+            let (error, weight) = targets[*row as usize];
+            self.rows.push(*row);
+            self.errors.push(error);
+            self.weights.push(weight);
+        }
     }
 
     fn below(&self, column: &[f32], cut: f32) -> Side {
@@ -213,23 +232,18 @@ impl Judged {
 
 /// The best of a few random splits: the one that leaves the least weighted variance of the errors. `None` where none leaves enough rows on
 /// both sides, or tells anything.
-fn best_split(
-    columns: &[Vec<f32>],
-    targets: &[(f32, f32)],
-    order: &[u32],
-    growth: Growth,
-    random: &mut ChaCha8Rng,
-) -> Option<(usize, f32)> {
+fn best_split(ground: &mut Ground, order: &[u32]) -> Option<(usize, f32)> {
+    let Ground { columns, targets, growth, random, judged } = ground;
     let mut best: Option<(f32, usize, f32)> = None;
     let every = order.len().div_ceil(JUDGED);
-    let judged = Judged::of(targets, order, every);
+    judged.take(targets, order, every);
     let least = growth.leaf.div_ceil(every) as f32;
     let all = judged.below(&columns[0], f32::INFINITY);
     for _ in 0..growth.tries {
         let feature = random.random_range(0..columns.len());
         let column = &columns[feature];
-        let pick = |random: &mut ChaCha8Rng| column[order[random.random_range(0..order.len())] as usize];
-        let (a, b) = (pick(random), pick(random));
+        let mut pick = || column[order[random.random_range(0..order.len())] as usize];
+        let (a, b) = (pick(), pick());
         if a == b {
             continue;
         }

@@ -58,8 +58,8 @@ const fn recent(name: &'static str, bases: &'static [&'static dyn Forecaster]) -
 }
 
 const fn forest(name: &'static str) -> Recipe {
-    let growth = Growth { trees: 10, leaf: 15, tries: 6 };
-    Recipe { name, bases: &[&Linear, &RECENT], target: Target::WindowMaximum, likeness: Likeness::Forest(growth) }
+    let growth = Growth { trees: 8, leaf: 15, tries: 6 };
+    Recipe { name, bases: &[&Linear, &NAIVE, &RECENT], target: Target::WindowMaximum, likeness: Likeness::Forest(growth) }
 }
 
 impl Recipe {

@@ -94,7 +94,7 @@ impl Rows {
     /// The history that is learned from: four weeks of rows ten minutes apart.
     pub(in crate::forecast) const MOST: usize = 4032;
     /// Rows between two looks for a free period.
-    const PERIOD_EVERY: usize = 36;
+    const PERIOD_EVERY: usize = 72;
 
     /// None yet, `spacing` minutes apart. `demand` tells the scale.
     pub fn new(shape: Shape, spacing: usize, demand: &Demand) -> Self {
