@@ -161,15 +161,15 @@ mod tests {
         }
     }
 
-    /// The point forecast at `now` of demand that was `value` at each local time: (minute of the day, whether people are at home).
-    fn point_at(now: &str, calendar: &Calendar, by: &Calendar, value: impl Fn(usize, bool) -> f64) -> f64 {
+    /// The high forecast at `now` of demand that was `value` at each local time: (minute of the day, whether people are at home).
+    fn high_at(now: &str, calendar: &Calendar, by: &Calendar, value: impl Fn(usize, bool) -> f64) -> f64 {
         let now: DateTime<Utc> = now.parse().unwrap();
         let start = now.timestamp() - 28 * 86_400;
         let values = (0..28 * DAY as i64).map(|i| {
             let wall = calendar.wall(start + i * 300);
             value(wall.minute, wall.day != calendar::Day::Other)
         });
-        window_maximum(&Series::new(start, 300, values), now, ahead(now), by).unwrap().forecast.point()
+        window_maximum(&Series::new(start, 300, values), now, ahead(now), by).unwrap().forecast.high()
     }
 
     #[test]
@@ -178,11 +178,16 @@ mod tests {
         // At nine by local time demand rises at once; the morning before, that was an hour later or earlier by UTC.
         let office = |minute: usize, _| if (540..1020).contains(&minute) { 100.0 } else { 10.0 };
         for (now, later) in [("2026-03-29T06:50:00Z", "2026-03-29T07:50:00Z"), ("2026-10-25T07:50:00Z", "2026-10-25T08:50:00Z")] {
-            assert!(point_at(now, &berlin, &berlin, office) > 80.0, "{now}");
-            assert!(point_at(later, &berlin, &berlin, office) > 80.0, "{later}");
+            let high = high_at(now, &berlin, &berlin, office);
+            assert!(high > 80.0, "{now}: {high}");
+            assert!(high_at(later, &berlin, &berlin, office) > 80.0, "{later}");
         }
-        assert!(point_at("2026-03-29T06:50:00Z", &berlin, &Calendar::default(), office) < 50.0, "UTC knows nothing of it");
-        assert!(point_at("2026-10-25T06:50:00Z", &berlin, &berlin, office) < 20.0, "not an hour early");
+        let (blind, early) = (
+            high_at("2026-03-29T06:50:00Z", &berlin, &Calendar::default(), office),
+            high_at("2026-10-25T06:50:00Z", &berlin, &berlin, office),
+        );
+        assert!(blind < 50.0, "UTC knows nothing of it: {blind}");
+        assert!(early < 20.0, "not an hour early: {early}");
     }
 
     #[test]
@@ -190,10 +195,10 @@ mod tests {
         let holidays: Calendar = serde_yaml::from_str("{holidays: [2026-12-23]}").unwrap();
         let shop = |minute: usize, home: bool| if (480..1200).contains(&minute) && !home { 100.0 } else { 10.0 };
         let wednesday = "2026-12-23T07:50:00Z";
-        assert!(point_at(wednesday, &holidays, &holidays, shop) < 40.0);
-        assert!(point_at(wednesday, &holidays, &Calendar::default(), shop) > 80.0);
-        let after = [&holidays, &Calendar::default()].map(|by| point_at("2026-12-24T07:50:00Z", &holidays, by, shop));
-        assert!(after[0] > 60.0 && after[1] < 20.0, "{after:?}");
+        let on = [&holidays, &Calendar::default()].map(|by| high_at(wednesday, &holidays, by, shop));
+        assert!(on[0] < 40.0 && on[1] > 80.0, "{on:?}");
+        let after = [&holidays, &Calendar::default()].map(|by| high_at("2026-12-24T07:50:00Z", &holidays, by, shop));
+        assert!(after[0] > 60.0 && after[1] < after[0] / 2.0, "{after:?}");
     }
 
     #[test]
