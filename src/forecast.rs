@@ -99,13 +99,7 @@ pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window, calen
     by(Recipe::usual(), demand, now, window, calendar)
 }
 
-fn by(
-    recipe: &'static Recipe,
-    demand: &Series,
-    now: DateTime<Utc>,
-    window: Window,
-    calendar: &Calendar,
-) -> Result<Foreseen, HoldReason> {
+fn by(recipe: &'static Recipe, demand: &Series, now: DateTime<Utc>, window: Window, calendar: &Calendar) -> Result<Foreseen, HoldReason> {
     let known = demand.known_at(now.timestamp());
     let have = known.measured_span();
     let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };

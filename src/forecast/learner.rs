@@ -64,7 +64,11 @@ impl Learner {
             Target::WindowMaximum => shape,
             Target::FirstStep => Shape { length: shape.length.min(BIN), ..shape },
         };
-        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), errors: Vec::new(), spread: f64::NAN, forest: None }).collect();
+        let bases = recipe
+            .bases
+            .iter()
+            .map(|_| Base { fitted: None, forecasts: Vec::new(), errors: Vec::new(), spread: f64::NAN, forest: None })
+            .collect();
         Self {
             recipe,
             rows: Rows::new(shape, spacing, demand),

@@ -34,7 +34,8 @@ fn absurd() -> Vec<(&'static str, Samples)> {
     let mut unordered = samples(9, daily);
     unordered.reverse();
     unordered.swap(3, 700);
-    let jumped = |by: i64| samples(9, daily).into_iter().enumerate().map(|(i, (time, v))| (if i > 1500 { time + by } else { time }, v)).collect();
+    let jumped =
+        |by: i64| samples(9, daily).into_iter().enumerate().map(|(i, (time, v))| (if i > 1500 { time + by } else { time }, v)).collect();
     vec![
         ("NaN", every(3, f64::NAN)),
         ("infinite", every(50, f64::INFINITY)),
@@ -68,7 +69,8 @@ fn decided(name: &str, samples: &[(i64, f64)], capacity: f64) -> Result<(), Test
         let aims = vec![Aim::Price(100.0), Aim::Objective(0.005)];
         let recipe = Recipe::usual();
         let from = trace.start() + (trace.demand().len() as i64 * 60).saturating_sub(86_400).max(7200);
-        let settings = Settings { capacity, cadence: Cadence::default(), aims, above: Above::Target(0.8), most_changes: None, recipe, from };
+        let settings =
+            Settings { capacity, cadence: Cadence::default(), aims, above: Above::Target(0.8), most_changes: None, recipe, from };
         if let Ok(tried) = backtest(&trace, &settings) {
             for decision in tried.iter().flat_map(|aim| &aim.decisions) {
                 // The highest lane of an objective doubles what the forecast says.
