@@ -31,7 +31,7 @@ pub mod trace;
 pub use crate::decide::Hpa;
 pub use crate::forecast::{RECIPES, Recipe};
 pub use crate::model::Aim;
-pub use backtest::{Above, Backtest, Settings, backtest};
+pub use backtest::{Above, Backtest, Settings, Why, backtest};
 pub use cores::on_all_cores;
 pub use known::Known;
 pub use percentile::percentile;

@@ -34,7 +34,7 @@ pub(super) fn borrow(workload: &Observed, snapshot: &Snapshot, settings: &Settin
         .sort_by_key(|(other, demand, ..)| (std::cmp::Reverse(demand.measured_span()), other.overlay.clone(), other.rendered.id.clone()));
     lenders.into_iter().find_map(|(other, demand, ratio, common)| {
         let moved = Series::new(demand.start(), demand.step(), demand.values().iter().map(|value| value * ratio));
-        let mut foreseen = by(champion(other), &moved, now, settings.window(workload, now)).ok()?;
+        let mut foreseen = by(champion(other), &moved, now, settings.window(workload, now), &workload.policy.spec.calendar).ok()?;
         foreseen.forecast.model = NAME;
         let (overlay, from) = (other.overlay.clone(), other.rendered.id.clone());
         Some(Foreseen { borrowed: Some(Borrowed { overlay, workload: from, ratio, common }), ..foreseen })

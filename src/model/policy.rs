@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Aim, Bytes, Millicores, Route, Share, WorkloadKind};
+use super::{Aim, Bytes, Calendar, Millicores, Route, Share, WorkloadKind};
 
 /// The `apiVersion` of a [`ScalingPolicy`].
 pub const API_VERSION: &str = "prescale.dev/v1alpha1";
@@ -59,6 +59,9 @@ pub struct Spec {
     /// How old the last sample may be. Default: 15m.
     #[serde(default = "default_stale_after", with = "duration")]
     pub stale_after: Duration,
+    /// The clock that demand follows, and its holidays. Default: UTC, none.
+    #[serde(default)]
+    pub calendar: Calendar,
     /// Bounds and steps of the floor.
     #[serde(default)]
     pub replicas: ReplicasPolicy,
@@ -401,6 +404,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false}, leadTime: 3m, staleAfter: 5m, \
+            calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}, \
             replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";

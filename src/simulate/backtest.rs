@@ -8,6 +8,7 @@ use super::trace::median_step;
 use super::{Aim, Cadence, DAY, Hpa, MINUTE, Score, Trace, replay};
 use crate::decide::Need;
 use crate::forecast::Recipe;
+use crate::model::Calendar;
 
 /// What stands above the floor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,6 +172,7 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
         aims: &settings.aims,
         most_changes: settings.most_changes,
         recipe: settings.recipe,
+        calendar: &Calendar::default(),
         hpas: &among,
         tried: from - TRIED * DAY as i64 * MINUTE,
         settled: from,

@@ -6,7 +6,7 @@ use super::trace::holds_for;
 use super::{Aim, Cadence, DAY, Hpa, Known, MINUTE};
 use crate::decide::{Carrier, Curve, Running};
 use crate::forecast::{Learner, Recipe, Shape};
-use crate::model::{Demand, Forecast};
+use crate::model::{Calendar, Demand, Forecast};
 
 /// Days over which an HPA and the lanes are tried.
 pub(super) const TRIED: i64 = 14;
@@ -28,6 +28,8 @@ pub(super) struct Course<'a> {
     pub(super) most_changes: Option<usize>,
     /// The model that forecasts.
     pub(super) recipe: &'static Recipe,
+    /// The clock on the wall that demand follows.
+    pub(super) calendar: &'a Calendar,
     /// What may stand above the floor, each tried apart.
     pub(super) hpas: &'a [Option<Hpa>],
     /// Epoch seconds from which on decisions are made: what goes before is only learned from.
@@ -80,11 +82,11 @@ impl<'a> Rolling<'a> {
 
     /// Moves on to an instant; `None` where no decision is made at it.
     pub(super) fn step(&mut self, at: i64) -> Option<Step> {
-        let Course { cadence, recipe, tried, settled, .. } = self.course;
+        let Course { cadence, recipe, calendar, tried, settled, .. } = self.course;
         let demand = self.known.at(at);
         let minute = ((at - self.start) / MINUTE) as usize;
         let shape = Shape { lead: cadence.lead, length: cadence.every };
-        let learner = self.learner.get_or_insert_with(|| Learner::new(recipe, shape, spacing(cadence.every), demand));
+        let learner = self.learner.get_or_insert_with(|| Learner::new(recipe, shape, spacing(cadence.every), demand).by(calendar));
         learner.advance(demand, minute, demand.len());
         if at.rem_euclid(cadence.interval()) != 0 || at < tried {
             return None;

@@ -11,7 +11,7 @@ use super::{Aim, Cadence, DAY, Hpa, MINUTE, Settings, Trace, on_all_cores};
 use crate::decide;
 use crate::forecast::{self, LEAST_HISTORY, Recipe};
 use crate::model::study::Tried;
-use crate::model::{HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning};
+use crate::model::{Calendar, HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning};
 
 /// The models that compete, the simplest first.
 const MODELS: [&str; 4] = ["seasonal-naive", "recent", "linear", "forest"];
@@ -41,6 +41,8 @@ pub struct Question<'a> {
     pub cadence: Cadence,
     /// What they aim at.
     pub aim: Aim,
+    /// The clock on the wall that demand follows.
+    pub calendar: &'a Calendar,
 }
 
 /// The champion, and what each model came to, the simplest first.
@@ -85,6 +87,7 @@ impl Question<'_> {
             aims: &[self.aim],
             most_changes: None,
             recipe,
+            calendar: self.calendar,
             hpas,
             tried: replayed_from(first, self.now),
             settled: i64::MAX,
@@ -117,7 +120,15 @@ impl Question<'_> {
 pub fn champion_before(trace: &Trace, settings: &Settings, aim: Aim) -> &'static Recipe {
     let known = &trace.samples()[..trace.samples().partition_point(|(stamped, _)| *stamped < settings.from)];
     let Some(step) = median_step(known) else { return Recipe::usual() };
-    let question = Question { samples: known, step, now: settings.from, capacity: settings.capacity, cadence: settings.cadence, aim };
+    let question = Question {
+        samples: known,
+        step,
+        now: settings.from,
+        capacity: settings.capacity,
+        cadence: settings.cadence,
+        aim,
+        calendar: &Calendar::default(),
+    };
     question.champion(&settings.above.hpas()).map_or_else(|_| Recipe::usual(), |champion| champion.recipe)
 }
 
@@ -165,7 +176,8 @@ impl<'a> Case<'a> {
         let now = self.now.timestamp();
         let (samples, step) = samples(&self.demand.known_at(now));
         let Subject { capacity, aim, .. } = self.subject;
-        let question = Question { samples: &samples, step, now, capacity, cadence: self.cadence, aim };
+        let question =
+            Question { samples: &samples, step, now, capacity, cadence: self.cadence, aim, calendar: &self.workload.policy.spec.calendar };
         let Champion { recipe, models, gain, flown } = question.champion(&[self.hpa])?;
         let hpa = self.hpa.map(|present| self.tuning(&question, present, recipe, flown.cost)).transpose()?.flatten();
         Ok(Study {
