@@ -112,7 +112,9 @@ fn by(recipe: &'static Recipe, demand: &Series, now: DateTime<Utc>, window: Wind
     let behind = (now.timestamp() - demand.end()) / 60;
     let mut learner = Learner::new(recipe, shape, 10, &demand).by(calendar);
     let last = demand.len() + behind as usize;
-    for at in (last % 10..=last).step_by(10) {
+    // What lies before the rows that are learned from is looked up by them.
+    let first = last.saturating_sub(10 * Rows::MOST).max(last % 10);
+    for at in (first..=last).step_by(10) {
         learner.advance(&demand, at, at.saturating_sub(behind as usize));
     }
     let forecast = learner.forecast(&demand).ok_or_else(too_short)?;
