@@ -1,12 +1,11 @@
 //! The floor: from the forecast of the window's peak to a replica count, through the guards.
 
-use chrono::{DateTime, Utc};
-
 use crate::model::plan::Outlook;
 use crate::model::{
     Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value,
 };
 
+use super::guards::{self, Past};
 use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
@@ -33,7 +32,7 @@ struct Floor {
 pub(super) fn decide(
     workload: &Observed,
     foreseen: &Result<Foreseen, HoldReason>,
-    rests_until: Option<DateTime<Utc>>,
+    past: &Past,
     snapshot: &Snapshot,
     outlooks: &mut Vec<Outlook>,
 ) -> Vec<Decision> {
@@ -84,15 +83,8 @@ pub(super) fn decide(
     if to == now {
         return hold(HoldReason::Unchanged);
     }
-    if to < now
-        && let Some(until) = rests_until.filter(|until| snapshot.now < *until)
-    {
-        return hold(HoldReason::CoolingDown { until });
-    }
-    if to < now
-        && let Some(restarts) = recent_restarts(workload, snapshot.now)
-    {
-        return hold(HoldReason::Restarting { restarts });
+    if let Some(why) = guards::hold(workload, past, now, to, snapshot.now) {
+        return hold(why);
     }
     let mut decisions = vec![Decision::Change {
         object: floor.object.clone(),
@@ -229,15 +221,6 @@ fn guarded(wanted: u32, now: u32, workload: &Observed, floor: &Floor) -> (u32, V
         reasons.push(Reason::Stepped { wanted, step });
     }
     (to, reasons)
-}
-
-/// Container restarts within the last hour; `None` where there was none, or none was measured.
-fn recent_restarts(workload: &Observed, now: DateTime<Utc>) -> Option<u32> {
-    let restarts = workload.restarts.as_ref()?.known_at(now.timestamp());
-    let first = now.timestamp() - 3600;
-    let recent: f64 =
-        (0..restarts.len()).filter(|i| restarts.start() + restarts.step() * *i as i64 >= first).filter_map(|i| restarts.get(i)).sum();
-    (recent >= 0.5).then(|| recent.round() as u32)
 }
 
 /// A share of a count, at least one.

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use super::*;
@@ -5,8 +6,8 @@ use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
 use crate::model::snapshot::Usage;
 use crate::model::{
-    Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, RenderedWorkload, RepoPath, Resource, Route,
-    ScaledObject, Scaler, ScalingPolicy, Series, Site, SiteKind, WorkloadKind,
+    Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, Record, RenderedWorkload, RepoPath, Resource, Rhythm,
+    Route, ScaledObject, Scaler, ScalingPolicy, Series, Site, SiteKind, WorkloadId, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -89,6 +90,28 @@ fn floors(plan: &Plan) -> Vec<(Field, u32)> {
     plan.changes.iter().filter_map(count).collect()
 }
 
+/// A run so many minutes ago that set the floor, by this commit.
+fn moved(minutes: i64, commit: Option<&str>) -> Record {
+    Record {
+        at: now() - TimeDelta::minutes(minutes),
+        workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
+        model: None,
+        peak: None,
+        floor: None,
+        changed: vec![RecordedChange {
+            overlay: RepoPath::root(),
+            object: object("Deployment"),
+            field: Field::Replicas,
+            from: None,
+            to: Value::Count(9),
+            site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component },
+            reasons: vec![],
+        }],
+        held: vec![],
+        commit: commit.map(Into::into),
+    }
+}
+
 fn held(plan: &Plan, field: &Field) -> Option<&'static str> {
     plan.held.iter().find(|held| held.field.as_ref().is_none_or(|f| f == field)).map(|held| held.why.code())
 }
@@ -136,29 +159,30 @@ fn bounds_hold_whatever_the_forecast_says() {
 #[test]
 fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {coolDown: 30m}";
-    let moved = |minutes: i64, commit: Option<&str>| Record {
-        at: now() - TimeDelta::minutes(minutes),
-        workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
-        model: None,
-        peak: None,
-        floor: None,
-        changed: vec![RecordedChange {
-            overlay: RepoPath::root(),
-            object: object_of(&workload(spec, 9, Scaler::None)),
-            field: Field::Replicas,
-            from: None,
-            to: Value::Count(9),
-            site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component },
-            reasons: vec![],
-        }],
-        held: vec![],
-        commit: commit.map(Into::into),
-    };
     let fall = |past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
     assert_eq!(held(&fall(vec![moved(29, Some("c"))]), &Field::Replicas), Some("cooling-down"));
     assert_eq!(floors(&fall(vec![moved(31, Some("c"))])).len(), 1);
     assert_eq!(floors(&fall(vec![moved(1, None)])).len(), 1, "what never reached Git does not count");
     assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(1, Some("c"))])).len(), 1);
+}
+
+#[test]
+fn changes_a_day_are_limited_and_falls_have_half_of_them() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {changesPerDay: 3}";
+    let after = |hours: &[i64], demand: f64| {
+        let past = hours.iter().map(|hours| moved(hours * 60, Some("c"))).collect();
+        plan_with(workload(spec, 9, Scaler::None), demand, past)
+    };
+    assert_eq!(floors(&after(&[20, 10], 200.0)).len(), 1);
+    assert_eq!(floors(&after(&[20], 10.0)).len(), 1);
+    let spent = after(&[26, 20, 10], 10.0);
+    let until = now() + TimeDelta::hours(4);
+    assert_eq!(spent.held[0].why, HoldReason::ChangesSpent { most: 3, until }, "falls have had their two");
+    assert!(!spent.held[0].why.is_error() && spent.held[0].wanted == Some(Value::Count(8)));
+    let spent = after(&[26, 20, 10, 5], 200.0);
+    assert_eq!(spent.held[0].why, HoldReason::ChangesSpent { most: 3, until });
+    assert_eq!(floors(&after(&[24, 20, 10], 200.0)).len(), 1, "what is a day old is forgotten");
+    assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(60, None); 9])).len(), 1, "observed only");
 }
 
 #[test]

@@ -134,6 +134,10 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::CoolingDown { until } => {
             format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))
         }
+        HoldReason::ChangesSpent { most, until } => {
+            let wait = format!("the next such change is possible from {}", until.format("%Y-%m-%d %H:%M UTC"));
+            format!("its changes a day ({most}, of which falls may have half) are spent: {wait}")
+        }
         HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
         HoldReason::ShortHistory { have, need } => format!("only {} of history; {} are needed", span(*have), span(*need)),
         HoldReason::StaleData { last, limit } => {

@@ -143,6 +143,13 @@ pub enum HoldReason {
         /// When it may move again.
         until: DateTime<Utc>,
     },
+    /// The policy's changes a day are spent.
+    ChangesSpent {
+        /// The policy's limit.
+        most: u32,
+        /// When the next such change is possible.
+        until: DateTime<Utc>,
+    },
     /// There is no history for the signal.
     NoData {
         /// The signal that was looked for.
@@ -224,6 +231,7 @@ impl HoldReason {
                 | Self::TooSmall { .. }
                 | Self::Paused { .. }
                 | Self::CoolingDown { .. }
+                | Self::ChangesSpent { .. }
                 | Self::Restarting { .. }
                 | Self::ScalesToZero
                 | Self::HpaOwnsResource { .. }
@@ -238,6 +246,7 @@ impl HoldReason {
             Self::TooSmall { .. } => "too-small",
             Self::Paused { .. } => "paused",
             Self::CoolingDown { .. } => "cooling-down",
+            Self::ChangesSpent { .. } => "changes-spent",
             Self::NoData { .. } => "no-data",
             Self::ShortHistory { .. } => "short-history",
             Self::StaleData { .. } => "stale-data",

@@ -131,6 +131,9 @@ pub struct ReplicasPolicy {
     /// How long after its last change a floor may fall again. Default: 30m.
     #[serde(with = "duration")]
     pub cool_down: Duration,
+    /// The most changes of the floor in any 24 hours; falls may have half of them. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_per_day: Option<u32>,
     /// Whether a floor of zero (an HPA or ScaledObject that may scale to zero) is raised. Default: false.
     pub raise_from_zero: bool,
 }
@@ -193,7 +196,15 @@ impl From<DeliveryForm> for Delivery {
 
 impl Default for ReplicasPolicy {
     fn default() -> Self {
-        Self { min: 1, max: None, step_up: 1.0, step_down: 0.2, cool_down: Duration::from_secs(30 * 60), raise_from_zero: false }
+        Self {
+            min: 1,
+            max: None,
+            step_up: 1.0,
+            step_down: 0.2,
+            cool_down: Duration::from_secs(30 * 60),
+            changes_per_day: None,
+            raise_from_zero: false,
+        }
     }
 }
 
@@ -258,6 +269,10 @@ impl ScalingPolicy {
         must(
             replicas.step_down > 0.0 && replicas.step_down <= 1.0,
             format!("spec.replicas.stepDown is {}: it must be above 0 and at most 1", replicas.step_down),
+        );
+        must(
+            replicas.changes_per_day != Some(0),
+            "spec.replicas.changesPerDay is 0: remove it, or give at least 1; `delivery: observe` writes nothing".into(),
         );
         let longest = |field: &str, duration: Duration, days: u64| {
             (
@@ -364,7 +379,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, leadTime: 3m, staleAfter: 5m, \
-            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, raiseFromZero: true}, \
+            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, changesPerDay: 6, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";
         let policy = policy(text).unwrap();
@@ -377,10 +392,12 @@ mod tests {
 
     #[test]
     fn problems_are_told_all_at_once() {
-        let policy =
-            policy("{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2}, requests: {cpuPercentile: 0.95}}").unwrap();
+        let policy = policy(
+            "{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2, changesPerDay: 0}, requests: {cpuPercentile: 0.95}}",
+        )
+        .unwrap();
         let problems = policy.problems().join("\n");
-        for word in ["capacityPerReplica", "replicas.min (5)", "cpuPercentile"] {
+        for word in ["capacityPerReplica", "replicas.min (5)", "changesPerDay is 0", "cpuPercentile"] {
             assert!(problems.contains(word), "{problems}");
         }
     }

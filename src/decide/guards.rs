@@ -1,0 +1,59 @@
+//! What holds a floor that the forecast would move.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::policy::delta;
+use crate::model::{HoldReason, Observed, Record, Rhythm, WorkloadId};
+
+use super::Budget;
+
+/// What earlier runs recorded of a workload's floor.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// When it was changed in Git, the oldest first.
+    moves: Vec<DateTime<Utc>>,
+}
+
+impl Past {
+    /// The past of each workload, from records with the oldest first.
+    pub(super) fn of(records: &[Record]) -> BTreeMap<&WorkloadId, Self> {
+        let mut all: BTreeMap<&WorkloadId, Self> = BTreeMap::new();
+        for record in records {
+            let past = all.entry(&record.workload).or_default();
+            if record.commit.is_some() && record.changed.iter().any(|change| change.field.rhythm() == Rhythm::Floor) {
+                past.moves.push(record.at);
+            }
+        }
+        all
+    }
+}
+
+/// Why a floor is not moved from `from` to `to` at `now`; `None` where nothing holds it.
+pub(super) fn hold(workload: &Observed, past: &Past, from: u32, to: u32, now: DateTime<Utc>) -> Option<HoldReason> {
+    let policy = &workload.policy.spec.replicas;
+    if to < from {
+        let until = past.moves.last().map(|at| *at + delta(policy.cool_down));
+        if let Some(until) = until.filter(|until| now < *until) {
+            return Some(HoldReason::CoolingDown { until });
+        }
+        if let Some(restarts) = recent_restarts(workload, now) {
+            return Some(HoldReason::Restarting { restarts });
+        }
+    }
+    let most = policy.changes_per_day?;
+    let budget = Budget::after(Some(most as usize), past.moves.iter().map(DateTime::timestamp));
+    let next = budget.next(now.timestamp(), to > from);
+    let until = DateTime::from_timestamp(next, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    (next > now.timestamp()).then_some(HoldReason::ChangesSpent { most, until })
+}
+
+/// Container restarts within the last hour; `None` where there was none, or none was measured.
+fn recent_restarts(workload: &Observed, now: DateTime<Utc>) -> Option<u32> {
+    let restarts = workload.restarts.as_ref()?.known_at(now.timestamp());
+    let first = now.timestamp() - 3600;
+    let recent: f64 =
+        (0..restarts.len()).filter(|i| restarts.start() + restarts.step() * *i as i64 >= first).filter_map(|i| restarts.get(i)).sum();
+    (recent >= 0.5).then(|| recent.round() as u32)
+}

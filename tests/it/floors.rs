@@ -1,0 +1,19 @@
+//! What holds a floor, or moves it, run by run: the built binary on one workload as time goes by.
+
+use crate::support::small::{Small, held};
+
+#[test]
+fn changes_a_day_are_limited() {
+    let small = Small::new(1, "signal: requests, capacityPerReplica: 10, replicas: {changesPerDay: 1}");
+    small.history("requests", |_| 35.0);
+    small.run(0);
+    assert_eq!(small.replicas(), 2);
+    let report = small.run(10);
+    assert_eq!((small.replicas(), held(&report)), (2, vec!["changesSpent".to_owned()]));
+    small.plan(10).says(
+        0,
+        &["its changes a day (1, of which falls may have half) are spent: the next such change is possible from 2026-11-17 07:00 UTC"],
+    );
+    small.run(1439);
+    assert_eq!(small.replicas(), 2);
+}
