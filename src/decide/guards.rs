@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::policy::delta;
+use crate::model::policy::{ReplicasPolicy, delta};
 use crate::model::{HoldReason, Observed, Record, Rhythm, WorkloadId};
 
 use super::Budget;
@@ -14,6 +14,19 @@ use super::Budget;
 pub(super) struct Past {
     /// When it was changed in Git, the oldest first.
     moves: Vec<DateTime<Utc>>,
+    /// What each run's forecast asked for, before guards.
+    wanted: Vec<(DateTime<Utc>, u32)>,
+}
+
+/// A fall that is put off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Deferral {
+    /// What the floor stays at or above meanwhile.
+    pub(super) least: u32,
+    /// Over how long what was wanted counts.
+    pub(super) over: TimeDelta,
+    /// When the last decision that wanted as much no longer does.
+    pub(super) until: DateTime<Utc>,
 }
 
 impl Past {
@@ -22,11 +35,24 @@ impl Past {
         let mut all: BTreeMap<&WorkloadId, Self> = BTreeMap::new();
         for record in records {
             let past = all.entry(&record.workload).or_default();
+            past.wanted.extend(record.floor.map(|floor| (record.at, floor)));
             if record.commit.is_some() && record.changed.iter().any(|change| change.field.rhythm() == Rhythm::Floor) {
                 past.moves.push(record.at);
             }
         }
         all
+    }
+
+    /// What puts off a fall from `from` to `wanted` at `now`: a floor falls only to the most that any decision over the stabilization wanted,
+    /// so that what was added for a peak is not taken away before the next one.
+    pub(super) fn deferral(&self, policy: &ReplicasPolicy, from: u32, wanted: u32, now: DateTime<Utc>) -> Option<Deferral> {
+        // So many changes a day are spent well when each holds for its share of the day.
+        let share = policy.changes_per_day.map_or(0, |most| 86_400 / i64::from(most.max(1)));
+        let over = delta(policy.stabilization).max(TimeDelta::seconds(share));
+        let recent = || self.wanted.iter().rev().take_while(|(at, _)| now - *at < over);
+        let least = recent().map(|(_, wanted)| *wanted).max()?.min(from);
+        let (since, _) = recent().find(|(_, wanted)| *wanted >= least)?;
+        (wanted < least).then(|| Deferral { least, over, until: *since + over })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::{
     Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value,
 };
 
-use super::guards::{self, Past};
+use super::guards::{self, Deferral, Past};
 use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
@@ -76,12 +76,19 @@ pub(super) fn decide(
     let mut reasons =
         vec![Reason::PeakDemand { signal: spec.signal.clone(), model: forecast.model.to_owned(), quantile, demand, capacity }];
     reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: spec.signal.clone() }));
-    let (to, guards) = guarded(needed, now, workload, &floor);
+    let deferral = past.deferral(&spec.replicas, now, needed, snapshot.now);
+    reasons.extend(deferral.map(|deferral| Reason::Deferred { wanted: needed, over: deferral.over }));
+    let (to, guards) = guarded(deferral.map_or(needed, |deferral| deferral.least), now, workload, &floor);
     reasons.extend(guards);
     let field = floor.field.clone();
-    let hold = |why| vec![Decision::Hold { field: Some(field.clone()), wanted: Some(Value::Count(to)), why }];
+    let hold_at = |to, why| vec![Decision::Hold { field: Some(field.clone()), wanted: Some(Value::Count(to)), why }];
+    let hold = |why| hold_at(to, why);
     if to == now {
-        return hold(HoldReason::Unchanged);
+        let (at_once, _) = guarded(needed, now, workload, &floor);
+        return match deferral {
+            Some(Deferral { over, until, .. }) if at_once < now => hold_at(at_once, HoldReason::Deferred { over, until }),
+            _ => hold(HoldReason::Unchanged),
+        };
     }
     if let Some(why) = guards::hold(workload, past, now, to, snapshot.now) {
         return hold(why);

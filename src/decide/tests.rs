@@ -78,7 +78,11 @@ fn plan_for(workload: Observed, demand: f64) -> Plan {
 }
 
 fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
-    plan(&Snapshot { now: now(), workloads: vec![workload], amiss: vec![], past }, &[Ok(surely(demand))], &SETTINGS)
+    plan_at(now(), workload, demand, past)
+}
+
+fn plan_at(now: DateTime<Utc>, workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
+    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, &[Ok(surely(demand))], &SETTINGS)
 }
 
 /// The planned floors: field and count.
@@ -164,6 +168,30 @@ fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
     assert_eq!(floors(&fall(vec![moved(31, Some("c"))])).len(), 1);
     assert_eq!(floors(&fall(vec![moved(1, None)])).len(), 1, "what never reached Git does not count");
     assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(1, Some("c"))])).len(), 1);
+}
+
+/// A run so many minutes ago that wanted this floor.
+fn wanted(minutes: i64, floor: u32) -> Record {
+    Record { floor: Some(floor), changed: vec![], commit: None, ..moved(minutes, None) }
+}
+
+#[test]
+fn a_floor_falls_only_to_the_most_that_was_wanted_lately() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {stepDown: 1.0}";
+    let fall = |spec: &str, past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
+    let plan = fall(spec, vec![wanted(40, 9), wanted(20, 5), wanted(10, 4)]);
+    assert_eq!(floors(&plan), [(Field::Replicas, 5)]);
+    let over = TimeDelta::minutes(30);
+    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Deferred { wanted: 1, over: o }] if o == over));
+    let plan = fall(spec, vec![wanted(25, 12), wanted(20, 9), wanted(10, 4)]);
+    assert_eq!(plan.held[0].why, HoldReason::Deferred { over, until: now() + TimeDelta::minutes(10) }, "twenty minutes ago it was needed");
+    assert!(!plan.held[0].why.is_error() && plan.held[0].wanted == Some(Value::Count(1)));
+    assert_eq!(floors(&fall(spec, vec![wanted(30, 9)])), [(Field::Replicas, 1)], "the stabilization is over");
+    let rare = "signal: requests, capacityPerReplica: 10, replicas: {stepDown: 1.0, changesPerDay: 6}";
+    assert_eq!(held(&fall(rare, vec![wanted(239, 9)]), &Field::Replicas), Some("deferred"), "each change holds for four hours");
+    assert_eq!(floors(&fall(rare, vec![wanted(240, 9)])), [(Field::Replicas, 1)]);
+    let bounded = "signal: requests, capacityPerReplica: 10, replicas: {max: 7}";
+    assert_eq!(floors(&fall(bounded, vec![wanted(10, 12)])), [(Field::Replicas, 7)], "bounds hold in any case");
 }
 
 #[test]
@@ -268,5 +296,44 @@ proptest! {
             at = to;
         }
         prop_assert_eq!(at, ((demand / 10.0).ceil().max(1.0) as u32).clamp(min, max));
+    }
+
+    #[test]
+    fn no_floor_goes_up_and_down_again_and_none_rises_late(
+        wishes in proptest::collection::vec((1_u32..30, 1_i64..40), 1..60), stabilization in 0_i64..120, down in 0.05..1.0_f64, limit in 0_u32..8,
+    ) {
+        let limited = if limit > 0 { format!(", changesPerDay: {limit}") } else { String::new() };
+        let spec = format!(
+            "signal: requests, capacityPerReplica: 10, \
+             replicas: {{stepUp: 50, stepDown: {down}, coolDown: 0s, stabilization: {stabilization}m{limited}}}"
+        );
+        let span = TimeDelta::minutes(if limit > 0 { stabilization.max(1440 / i64::from(limit)) } else { stabilization });
+        let (mut at, mut floor, mut past, mut rises) = (now(), 4, Vec::new(), Vec::new());
+        let mut made: Vec<DateTime<Utc>> = Vec::new();
+        for (wish, minutes) in wishes {
+            at += TimeDelta::minutes(minutes);
+            let plan = plan_at(at, workload(&spec, floor, Scaler::None), f64::from(wish) * 10.0, past.clone());
+            let to = floors(&plan).first().map_or(floor, |(_, to)| *to);
+            prop_assert_eq!(plan.outlooks[0].floor, wish);
+            if wish > floor && limit == 0 {
+                prop_assert_eq!(to, wish, "a rise is never late");
+            }
+            if to < floor {
+                prop_assert!(rises.last().is_none_or(|rise| at - *rise >= span), "{floor} -> {to} so soon after a rise");
+                let lately = past.iter().filter(|record: &&Record| at - record.at < span).filter_map(|record| record.floor).max();
+                prop_assert!(to >= lately.unwrap_or(0).max(wish), "{to} where {lately:?} was wanted");
+            }
+            if to > floor {
+                rises.push(at);
+            }
+            if to != floor {
+                made.push(at);
+                let day = made.iter().filter(|made| at - **made < TimeDelta::days(1)).count();
+                prop_assert!(limit == 0 || day <= limit as usize, "{day} changes a day");
+            }
+            let changed = if to == floor { vec![] } else { moved(0, None).changed };
+            past.push(Record { at, floor: Some(wish), changed, ..moved(0, Some("c")) });
+            floor = to;
+        }
     }
 }

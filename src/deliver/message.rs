@@ -113,6 +113,9 @@ pub fn reason(reason: &Reason) -> String {
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
+        Reason::Deferred { wanted, over } => {
+            format!("lowered only to the most that was wanted in the last {}, though {wanted} would do now", span(*over))
+        }
         Reason::RoomAboveFloor { floor } => format!("room for the autoscaler above the floor of {floor}"),
         Reason::AtLimit { limit, wanted } => format!("capped at the limit of {limit}, though usage asks for {wanted}"),
         Reason::Usage { percentile, used, headroom, history } => {
@@ -133,6 +136,9 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::Paused { by } => format!("paused by {by}"),
         HoldReason::CoolingDown { until } => {
             format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))
+        }
+        HoldReason::Deferred { over, until } => {
+            format!("as much was wanted in the last {}; it may fall from {}", span(*over), until.format("%Y-%m-%d %H:%M UTC"))
         }
         HoldReason::ChangesSpent { most, until } => {
             let wait = format!("the next such change is possible from {}", until.format("%Y-%m-%d %H:%M UTC"));

@@ -94,6 +94,14 @@ pub enum Reason {
         /// The largest step allowed now, in replicas.
         step: u32,
     },
+    /// Lowered only to the most that any decision over the stabilization wanted.
+    Deferred {
+        /// What the forecast asks for.
+        wanted: u32,
+        /// The stabilization, in seconds.
+        #[serde(with = "seconds")]
+        over: TimeDelta,
+    },
     /// The ceiling must leave the reactive autoscaler room above the floor.
     RoomAboveFloor {
         /// The floor.
@@ -141,6 +149,14 @@ pub enum HoldReason {
     /// Scaled down less than the cool-down ago.
     CoolingDown {
         /// When it may move again.
+        until: DateTime<Utc>,
+    },
+    /// A decision over the stabilization wanted no less than there is.
+    Deferred {
+        /// The stabilization, in seconds.
+        #[serde(with = "seconds")]
+        over: TimeDelta,
+        /// When the last such decision no longer counts.
         until: DateTime<Utc>,
     },
     /// The policy's changes a day are spent.
@@ -231,6 +247,7 @@ impl HoldReason {
                 | Self::TooSmall { .. }
                 | Self::Paused { .. }
                 | Self::CoolingDown { .. }
+                | Self::Deferred { .. }
                 | Self::ChangesSpent { .. }
                 | Self::Restarting { .. }
                 | Self::ScalesToZero
@@ -246,6 +263,7 @@ impl HoldReason {
             Self::TooSmall { .. } => "too-small",
             Self::Paused { .. } => "paused",
             Self::CoolingDown { .. } => "cooling-down",
+            Self::Deferred { .. } => "deferred",
             Self::ChangesSpent { .. } => "changes-spent",
             Self::NoData { .. } => "no-data",
             Self::ShortHistory { .. } => "short-history",

@@ -131,6 +131,10 @@ pub struct ReplicasPolicy {
     /// How long after its last change a floor may fall again. Default: 30m.
     #[serde(with = "duration")]
     pub cool_down: Duration,
+    /// A floor falls only to the most that any decision over this long wanted; with [`Self::changes_per_day`] over at least each one's share
+    /// of the day. Default: 30m.
+    #[serde(with = "duration")]
+    pub stabilization: Duration,
     /// The most changes of the floor in any 24 hours; falls may have half of them. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes_per_day: Option<u32>,
@@ -202,6 +206,7 @@ impl Default for ReplicasPolicy {
             step_up: 1.0,
             step_down: 0.2,
             cool_down: Duration::from_secs(30 * 60),
+            stabilization: Duration::from_secs(30 * 60),
             changes_per_day: None,
             raise_from_zero: false,
         }
@@ -284,6 +289,7 @@ impl ScalingPolicy {
             longest("leadTime", spec.lead_time.unwrap_or_default(), 1),
             longest("staleAfter", spec.stale_after, 7),
             longest("replicas.coolDown", replicas.cool_down, 7),
+            longest("replicas.stabilization", replicas.stabilization, 1),
             longest("requests.leastHistory", spec.requests.least_history, 400),
         ] {
             must(holds, problem);
@@ -379,7 +385,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, leadTime: 3m, staleAfter: 5m, \
-            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, changesPerDay: 6, raiseFromZero: true}, \
+            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";
         let policy = policy(text).unwrap();
@@ -393,11 +399,11 @@ mod tests {
     #[test]
     fn problems_are_told_all_at_once() {
         let policy = policy(
-            "{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2, changesPerDay: 0}, requests: {cpuPercentile: 0.95}}",
+            "{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2, stabilization: 2d, changesPerDay: 0}, requests: {cpuPercentile: 0.95}}",
         )
         .unwrap();
         let problems = policy.problems().join("\n");
-        for word in ["capacityPerReplica", "replicas.min (5)", "changesPerDay is 0", "cpuPercentile"] {
+        for word in ["capacityPerReplica", "replicas.min (5)", "stabilization is 2days", "changesPerDay is 0", "cpuPercentile"] {
             assert!(problems.contains(word), "{problems}");
         }
     }

@@ -17,3 +17,15 @@ fn changes_a_day_are_limited() {
     small.run(1439);
     assert_eq!(small.replicas(), 2);
 }
+
+#[test]
+fn a_fall_waits_until_nothing_lately_wanted_as_much() {
+    let small = Small::new(8, "signal: requests, capacityPerReplica: 10, replicas: {stepDown: 1.0}");
+    small.history("requests", |minute| if minute.div_euclid(120) % 2 == 0 { 15.0 } else { 75.0 });
+    small.run(-10);
+    let report = small.run(15);
+    assert_eq!((small.replicas(), held(&report)), (8, vec!["deferred".to_owned()]));
+    small.plan(15).says(0, &["as much was wanted in the last 30 minutes; it may fall from 2026-11-16 07:20 UTC"]);
+    small.run(25);
+    assert!(small.replicas() < 8);
+}
