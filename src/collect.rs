@@ -53,14 +53,14 @@ pub struct Wanted {
     /// The workload.
     pub id: WorkloadId,
     /// What drives it.
-    pub signal: Signal,
+    pub signals: BTreeSet<Signal>,
 }
 
 /// What was learned of one workload.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
-    /// What drives it, or why that is not known.
-    pub demand: Result<Series, HoldReason>,
+    /// The demand of each signal that was asked for, or why it is not known.
+    pub demand: BTreeMap<Signal, Result<Series, HoldReason>>,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
     /// From a pod's creation to Ready: the 95th percentile of the starts seen.
@@ -174,17 +174,9 @@ pub enum SourceError {
 }
 
 impl History {
-    fn of(demand: Result<Series, HoldReason>) -> Self {
-        Self {
-            demand,
-            usage: BTreeMap::new(),
-            startup: None,
-            restarts: None,
-            ready: None,
-            hpa_min: None,
-            hpa_max: None,
-            troubles: Vec::new(),
-        }
+    fn of(wanted: &Wanted, demand: impl Fn(&Signal) -> Result<Series, HoldReason>) -> Self {
+        let demand = wanted.signals.iter().map(|signal| (signal.clone(), demand(signal))).collect();
+        Self { demand, ..Self::default() }
     }
 }
 

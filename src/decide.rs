@@ -30,8 +30,8 @@ pub struct Settings {
     pub lead: TimeDelta,
 }
 
-/// What will change and what is held back, from a forecast for each workload of the snapshot in its order.
-pub fn plan(snapshot: &Snapshot, outlook: &[Result<Foreseen, HoldReason>], settings: &Settings) -> Plan {
+/// What will change and what is held back, from a forecast for each signal of each workload of the snapshot in their order.
+pub fn plan(snapshot: &Snapshot, outlook: &[Vec<Result<Foreseen, HoldReason>>], settings: &Settings) -> Plan {
     let mut plan = Plan {
         at: snapshot.now,
         window: Window::of_decision(snapshot.now, settings.lead, settings.every),
@@ -54,7 +54,7 @@ pub fn plan(snapshot: &Snapshot, outlook: &[Result<Foreseen, HoldReason>], setti
         let mut decisions = replicas::decide(workload, foreseen, past, snapshot, &mut plan.outlooks);
         decisions.extend(requests::decide(workload, snapshot.now));
         // What failed besides the demand; where that failed as well, one cause is told once.
-        if workload.demand.is_ok() {
+        if workload.is_measured() {
             let mut troubles = workload.troubles.clone();
             troubles.dedup();
             decisions.extend(troubles.into_iter().map(Decision::hold));

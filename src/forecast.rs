@@ -23,6 +23,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::delta;
+use crate::model::snapshot::Driven;
 use crate::model::{Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
 
 pub use calibration::{Calibration, WANTED};
@@ -71,17 +72,14 @@ impl Settings {
 /// The least history that is forecast from: with less than a day, time of day means nothing.
 pub const LEAST_HISTORY: TimeDelta = TimeDelta::days(1);
 
-/// A forecast for each workload of the snapshot, in its order; where there can be none, why.
-pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Result<Foreseen, HoldReason>> {
-    snapshot
-        .workloads
-        .iter()
-        .map(|workload| {
-            let demand = workload.demand.as_ref().map_err(Clone::clone)?;
-            check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
-            window_maximum(demand, snapshot.now, settings.window(workload, snapshot.now))
-        })
-        .collect()
+/// A forecast for each signal of each workload of the snapshot, in their order; where there can be none, why.
+pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Vec<Result<Foreseen, HoldReason>>> {
+    let one = |workload: &Observed, driven: &Driven| {
+        let demand = driven.demand.as_ref().map_err(Clone::clone)?;
+        check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
+        window_maximum(demand, snapshot.now, settings.window(workload, snapshot.now))
+    };
+    snapshot.workloads.iter().map(|workload| workload.signals.iter().map(|driven| one(workload, driven)).collect()).collect()
 }
 
 /// Data must be recent: nothing is scaled on silence.

@@ -94,6 +94,12 @@ impl Report {
         })
     }
 
+    /// The workload, with the signal where it has several.
+    fn named(&self, outlook: &Outlook) -> String {
+        let same = self.outlooks.iter().filter(|other| (&other.workload, &other.overlay) == (&outlook.workload, &outlook.overlay));
+        if same.count() > 1 { format!("{} ({})", outlook.workload, outlook.signal) } else { outlook.workload.to_string() }
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}\n", styled(BOLD, &self.heading()));
         if !self.outlooks.is_empty() {
@@ -101,7 +107,7 @@ impl Report {
             for outlook in &self.outlooks {
                 let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
                 table.add_row([
-                    outlook.workload.to_string(),
+                    self.named(outlook),
                     history,
                     ahead,
                     message::amount(outlook.peak, &outlook.signal),
@@ -152,7 +158,7 @@ impl Report {
             for outlook in &self.outlooks {
                 let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
                 let (peak, capacity) = (message::amount(outlook.peak, &outlook.signal), message::amount(outlook.capacity, &outlook.signal));
-                let _ = writeln!(text, "| {} | `{history}` | `{ahead}` | {peak} | {capacity} | {} |", outlook.workload, outlook.floor);
+                let _ = writeln!(text, "| {} | `{history}` | `{ahead}` | {peak} | {capacity} | {} |", self.named(outlook), outlook.floor);
             }
         }
         if !self.changes.is_empty() {

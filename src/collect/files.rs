@@ -20,7 +20,7 @@ pub(super) fn histories(path: &Path, wanted: &[Wanted], span: Span) -> BTreeMap<
 }
 
 fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span: Span) -> History {
-    let mut history = History::of(demand(path, metrics, wanted, span));
+    let mut history = History::of(wanted, |signal| demand(path, metrics, wanted, signal, span));
     let failed = |detail: &String| HoldReason::SourceFailed { detail: detail.clone() };
     match metrics {
         Ok(metrics) => {
@@ -55,15 +55,19 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
     history
 }
 
-fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span: Span) -> Result<Series, HoldReason> {
-    let signal = wanted.signal.name();
-    let file = folder_of(path, &wanted.id).map(|folder| folder.join(format!("{signal}.csv"))).filter(|file| file.exists());
+fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, signal: &Signal, span: Span) -> Result<Series, HoldReason> {
+    let no_data = |detail| HoldReason::NoData { signal: signal.clone(), detail };
+    let name = signal.name();
+    if wanted.signals.iter().filter(|other| other.name() == name).count() > 1 {
+        return Err(no_data(format!("files tell only one `{name}` signal of a workload: keep one in its policy, or ask a Prometheus")));
+    }
+    let file = folder_of(path, &wanted.id).map(|folder| folder.join(format!("{name}.csv"))).filter(|file| file.exists());
     let found = match (file, metrics) {
         (Some(file), _) => table::read(&file, span).map_err(|detail| HoldReason::SourceFailed { detail })?,
         (None, Err(detail)) => return Err(HoldReason::SourceFailed { detail: detail.clone() }),
         (None, Ok(metrics)) => {
             let evidence = metrics.of(&wanted.id, span);
-            match wanted.signal {
+            match signal {
                 Signal::Cpu => evidence.cpu(),
                 Signal::Memory => evidence.memory(),
                 Signal::Requests => evidence.requests(),
@@ -71,16 +75,15 @@ fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span:
             }
         }
     };
-    found.ok_or_else(|| HoldReason::NoData {
-        signal: wanted.signal.clone(),
-        detail: format!(
-            "{} tells no {signal} of the last {}: put `timestamp,value` lines into {}/{}/{signal}.csv there, or OpenMetrics text with its pods' \
+    found.ok_or_else(|| {
+        no_data(format!(
+            "{} tells no {name} of the last {}: put `timestamp,value` lines into {}/{}/{name}.csv there, or OpenMetrics text with its pods' \
              metrics and their owners beside",
             path.display(),
             in_words(span.history),
             wanted.id.namespace,
             wanted.id.name
-        ),
+        ))
     })
 }
 

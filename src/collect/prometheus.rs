@@ -36,11 +36,12 @@ async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, sp
     if name.is_empty() {
         let detail = "the overlay renders the workload without a namespace: set `metadata.namespace` in its policy".to_owned();
         let hold = |signal: &Signal| HoldReason::NoData { signal: signal.clone(), detail: detail.clone() };
-        return wanted.iter().map(|w| (w.id.clone(), History::of(Err(hold(&w.signal))))).collect();
+        return wanted.iter().map(|w| (w.id.clone(), History::of(w, |signal| Err(hold(signal))))).collect();
     }
     let scope = Scope { namespace: name, workloads: wanted.iter().map(|w| (w.id.kind, w.id.name.as_str())).collect() };
-    let measures: BTreeSet<Measure> = wanted.iter().filter_map(|w| demand_measure(&w.signal)).chain(ALWAYS).collect();
-    let expressions: BTreeSet<&str> = wanted.iter().filter_map(|w| own_expression(&w.signal)).collect();
+    let signals = || wanted.iter().flat_map(|wanted| &wanted.signals);
+    let measures: BTreeSet<Measure> = signals().filter_map(demand_measure).chain(ALWAYS).collect();
+    let expressions: BTreeSet<&str> = signals().filter_map(own_expression).collect();
 
     let (asked, own) = future::join(
         future::join_all(measures.iter().map(async |&measure| (measure, ask(prometheus, measure, &scope, span).await))),
@@ -102,8 +103,8 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     fn history(&self, wanted: &Wanted) -> History {
-        let mut history = History::of(self.demand(wanted));
         let id = &wanted.id;
+        let mut history = History::of(wanted, |signal| self.demand(id, signal));
         for (container, series) in self.by(Measure::ContainerCpu, id, "container") {
             history.usage.entry(container).or_default().cpu = Some(series);
         }
@@ -119,12 +120,12 @@ impl Answers<'_> {
         history
     }
 
-    fn demand(&self, wanted: &Wanted) -> Result<Series, HoldReason> {
-        let no_data = |detail| HoldReason::NoData { signal: wanted.signal.clone(), detail };
+    fn demand(&self, id: &WorkloadId, signal: &Signal) -> Result<Series, HoldReason> {
+        let no_data = |detail| HoldReason::NoData { signal: signal.clone(), detail };
         let url = &self.prometheus.settings().url;
         let back = in_words(self.span.history);
-        let Some(measure) = demand_measure(&wanted.signal) else {
-            let expression = own_expression(&wanted.signal).unwrap_or_default();
+        let Some(measure) = demand_measure(signal) else {
+            let expression = own_expression(signal).unwrap_or_default();
             return match self.own[expression].as_ref().map_err(Clone::clone)?.as_slice() {
                 [] => Err(no_data(format!(
                     "Prometheus at {url} has nothing for `{expression}` in the last {back}: try it in its own web page"
@@ -139,7 +140,7 @@ impl Answers<'_> {
             };
         };
         self.measured[&measure].as_ref().map_err(Clone::clone)?;
-        let mut found = self.by(measure, &wanted.id, "metric");
+        let mut found = self.by(measure, id, "metric");
         let first = match measure {
             Measure::Requests => self.prometheus.settings().request_metrics.iter().find_map(|counter| found.remove(&counter.metric)),
             _ => found.remove(""),
@@ -149,7 +150,7 @@ impl Answers<'_> {
             no_data(format!(
                 "Prometheus at {url} has no {} of its pods in the last {back} (asked for `{metrics}`): `prescale doctor` tells which metrics are \
                  missing, and `metrics.prometheus` takes other names, jobs and the cluster",
-                wanted.signal.name()
+                signal.name()
             ))
         })
     }

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
-use crate::model::snapshot::Usage;
+use crate::model::snapshot::{Driven, Usage};
 use crate::model::{
     Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, Record, RenderedWorkload, RepoPath, Resource, Rhythm,
-    Route, ScaledObject, Scaler, ScalingPolicy, Series, Site, SiteKind, WorkloadId, WorkloadKind,
+    Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site, SiteKind, WorkloadId, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -40,6 +40,10 @@ fn keda(min: Option<u32>, paused: bool) -> Scaler {
 /// A workload whose pods use half a core and 200 MiB.
 fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
     let id = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() };
+    let policy = policy(spec);
+    let demand = || Ok(Series::new(now().timestamp() - 86_400, 60, vec![1.0; 1440]));
+    let drivers = policy.spec.drivers().into_iter();
+    let signals = drivers.map(|driver| Driven { signal: driver.signal, capacity: driver.capacity_per_replica, demand: demand() }).collect();
     let four_days = |value: f64| Some(Series::new(now().timestamp() - 4 * 86_400, 60, vec![value; 4 * 1440]));
     let container =
         Container { name: "app".into(), cpu_request: Some(Millicores(1000)), memory_request: Some(Bytes(1 << 30)), ..Container::default() };
@@ -53,9 +57,9 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
             annotations: std::collections::BTreeMap::new(),
             fields: vec![],
         },
-        policy: policy(spec),
+        policy,
         policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
-        demand: Ok(Series::new(now().timestamp() - 86_400, 60, vec![1.0; 1440])),
+        signals,
         usage: [("app".to_owned(), Usage { cpu: four_days(0.5), memory: four_days(200.0 * 1_048_576.0) })].into(),
         restarts: None,
         troubles: vec![],
@@ -82,7 +86,7 @@ fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
 }
 
 fn plan_at(now: DateTime<Utc>, workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
-    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, &[Ok(surely(demand))], &SETTINGS)
+    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, &[vec![Ok(surely(demand))]], &SETTINGS)
 }
 
 /// The planned floors: field and count.
@@ -194,6 +198,47 @@ fn a_floor_falls_only_to_the_most_that_was_wanted_lately() {
     assert_eq!(floors(&fall(bounded, vec![wanted(10, 12)])), [(Field::Replicas, 7)], "bounds hold in any case");
 }
 
+/// A plan for a workload with two signals, each a demand for sure or nothing.
+fn plan_of_two(replicas: u32, demands: [Option<f64>; 2]) -> Plan {
+    let spec = "signals: [{signal: requests, capacityPerReplica: 10}, {signal: cpu, capacityPerReplica: 2}], requests: {enabled: false}";
+    let stale = || HoldReason::StaleData { last: now() - TimeDelta::hours(1), limit: TimeDelta::minutes(15) };
+    let outlook = demands.map(|demand| demand.map(surely).ok_or_else(stale)).to_vec();
+    let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, replicas, Scaler::None)], amiss: vec![], past: vec![] };
+    plan(&snapshot, &[outlook], &SETTINGS)
+}
+
+#[test]
+fn of_several_signals_the_largest_need_wins() {
+    let plan = plan_of_two(4, [Some(55.0), Some(15.0)]);
+    assert_eq!(floors(&plan), [(Field::Replicas, 8)]);
+    assert_eq!(
+        plan.outlooks.iter().map(|outlook| (&outlook.signal, outlook.floor)).collect::<Vec<_>>(),
+        [(&Signal::Requests, 6), (&Signal::Cpu, 8)]
+    );
+    assert!(matches!(
+        plan.changes[0].reasons[..],
+        [Reason::PeakDemand { signal: Signal::Cpu, .. }, Reason::OtherSignal { signal: Signal::Requests, needed: 6 }]
+    ));
+    let record = &Record::of_run(&plan, [])[0];
+    assert_eq!((record.floor, record.peak), (Some(8), Some(15.0)), "what won");
+}
+
+#[test]
+fn a_missing_signal_stops_a_fall_but_not_a_rise() {
+    let rise = plan_of_two(4, [Some(55.0), None]);
+    assert_eq!(floors(&rise), [(Field::Replicas, 6)]);
+    assert_eq!((rise.held[0].field.clone(), rise.held[0].why.code(), rise.outlooks.len()), (None, "signal-missing", 1), "and it is told");
+    let fall = plan_of_two(9, [Some(10.0), None]);
+    assert!(fall.changes.is_empty());
+    let [held] = &fall.held[..1] else { panic!() };
+    assert!(matches!(&held.why, HoldReason::SignalMissing { signal: Signal::Cpu, why } if why.code() == "stale-data"));
+    assert_eq!((&held.field, &held.wanted), (&Some(Field::Replicas), &Some(Value::Count(8))));
+    assert!(held.why.is_error() && fall.held.len() == 1);
+    let codes = |plan: &Plan| plan.held.iter().map(|held| held.why.code()).collect::<Vec<_>>();
+    assert_eq!(codes(&plan_of_two(1, [Some(10.0), None])), ["unchanged", "signal-missing"]);
+    assert_eq!(codes(&plan_of_two(4, [None, None])), ["signal-missing", "signal-missing"]);
+}
+
 #[test]
 fn changes_a_day_are_limited_and_falls_have_half_of_them() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {changesPerDay: 3}";
@@ -236,7 +281,7 @@ fn switches_stop_everything() {
     assert_eq!(held(&plan_paused, &Field::Replicas), Some("paused"));
 
     let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![] };
-    let stopped = plan(&snapshot, &[Ok(surely(55.0))], &Settings { paused: true, ..SETTINGS });
+    let stopped = plan(&snapshot, &[vec![Ok(surely(55.0))]], &Settings { paused: true, ..SETTINGS });
     assert!(stopped.changes.is_empty() && !stopped.held.is_empty());
 }
 

@@ -110,6 +110,7 @@ pub fn reason(reason: &Reason) -> String {
                 amount(*target, signal)
             )
         }
+        Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
@@ -145,6 +146,9 @@ pub fn held(why: &HoldReason) -> String {
             format!("its changes a day ({most}, of which falls may have half) are spent: {wait}")
         }
         HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
+        HoldReason::SignalMissing { signal, why } => {
+            format!("not lowered while the signal `{signal}` is missing: {}", held(why))
+        }
         HoldReason::ShortHistory { have, need } => format!("only {} of history; {} are needed", span(*have), span(*need)),
         HoldReason::StaleData { last, limit } => {
             format!(

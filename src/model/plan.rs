@@ -75,6 +75,13 @@ pub enum Reason {
         /// What it scales on.
         signal: Signal,
     },
+    /// What another signal asks for; the largest need wins.
+    OtherSignal {
+        /// Which.
+        signal: Signal,
+        /// The replicas that it asks for.
+        needed: u32,
+    },
     /// Bounded by the policy's or the autoscaler's least.
     AtLeast {
         /// The bound.
@@ -173,6 +180,13 @@ pub enum HoldReason {
         /// What the source said.
         detail: String,
     },
+    /// One of several signals says nothing: the others may raise the floor, but it does not fall.
+    SignalMissing {
+        /// Which.
+        signal: Signal,
+        /// Why.
+        why: Box<HoldReason>,
+    },
     /// Too little history for a forecast.
     ShortHistory {
         /// How much there is, in seconds.
@@ -266,6 +280,7 @@ impl HoldReason {
             Self::Deferred { .. } => "deferred",
             Self::ChangesSpent { .. } => "changes-spent",
             Self::NoData { .. } => "no-data",
+            Self::SignalMissing { .. } => "signal-missing",
             Self::ShortHistory { .. } => "short-history",
             Self::StaleData { .. } => "stale-data",
             Self::SourceFailed { .. } => "source-failed",

@@ -14,7 +14,7 @@ use crate::support::faulty_prometheus::{Answer, FaultyPrometheus};
 use crate::support::prometheus::{Guarded, RealPrometheus};
 
 pub(crate) fn workload(namespace: &str, kind: WorkloadKind, name: &str, signal: Signal) -> Wanted {
-    Wanted { id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() }, signal }
+    Wanted { id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() }, signals: [signal].into() }
 }
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -23,6 +23,11 @@ pub(crate) fn now() -> DateTime<Utc> {
 
 fn of<'a>(histories: &'a BTreeMap<WorkloadId, History>, name: &str) -> &'a History {
     histories.iter().find(|(id, _)| id.name == name).unwrap().1
+}
+
+/// The demand of a workload of which one signal was asked for.
+pub(crate) fn told(history: &History) -> &Result<Series, HoldReason> {
+    history.demand.values().next().unwrap()
 }
 
 /// The value of the minute that begins at an hour of the history.
@@ -67,24 +72,24 @@ async fn a_real_server_gives_the_numbers_that_a_hand_computes() {
     let cpu = six_hours(&source, &all_wanted(&Signal::Cpu)).await;
     let web = of(&cpu, "web");
     assert!(web.troubles.is_empty(), "{:?}", web.troubles);
-    let demand = web.demand.as_ref().unwrap();
+    let demand = told(web).as_ref().unwrap();
     assert_near(at(demand, 1.0), 0.2 + 0.3 + 2.0 * 0.05);
     assert_near(at(demand, 4.0), 0.1 + 0.2 + 0.4 + 3.0 * 0.05);
-    assert_near(at(of(&cpu, "api").demand.as_ref().unwrap(), 2.0), 0.6);
-    assert_near(at(of(&cpu, "db").demand.as_ref().unwrap(), 2.0), 0.5 + 0.7);
+    assert_near(at(told(of(&cpu, "api")).as_ref().unwrap(), 2.0), 0.6);
+    assert_near(at(told(of(&cpu, "db")).as_ref().unwrap(), 2.0), 0.5 + 0.7);
     assert_eq!(demand.end(), END, "the last minute ends now");
 
     let memory = six_hours(&source, &all_wanted(&Signal::Memory)).await;
-    assert_near(at(of(&memory, "web").demand.as_ref().unwrap(), 4.0), 3.0 * 100e6 + 3.0 * 20e6);
+    assert_near(at(told(of(&memory, "web")).as_ref().unwrap(), 4.0), 3.0 * 100e6 + 3.0 * 20e6);
 
     let requests = six_hours(&source, &all_wanted(&Signal::Requests)).await;
-    let web = of(&requests, "web").demand.as_ref().unwrap();
+    let web = told(of(&requests, "web")).as_ref().unwrap();
     for hours in [1.0, 1.5, 1.52, 1.6] {
         assert_near(at(web, hours), 2.0 * 11.0); // a counter is reset at 1.5 h
     }
     assert_near(at(web, 4.0), 3.0 * 11.0);
-    assert_near(at(of(&requests, "api").demand.as_ref().unwrap(), 2.0), 7.0); // istio's counter has no pods
-    let Err(HoldReason::NoData { detail, .. }) = &of(&requests, "db").demand else { panic!("a database answers no requests") };
+    assert_near(at(told(of(&requests, "api")).as_ref().unwrap(), 2.0), 7.0); // istio's counter has no pods
+    let Err(HoldReason::NoData { detail, .. }) = &told(of(&requests, "db")) else { panic!("a database answers no requests") };
     assert!(detail.contains("has no requests of its pods in the last 6h") && detail.contains("`http_requests_total`, `"), "{detail}");
 }
 
@@ -122,7 +127,7 @@ async fn a_gap_stays_a_gap() {
     let server = RealPrometheus::with(&shop(&["east"]));
     for (signal, silence) in [(Signal::Cpu, 5.12), (Signal::Requests, 5.12), (Signal::Memory, 5.12)] {
         let histories = six_hours(&source(east(&server.url)), &all_wanted(&signal)).await;
-        let demand = of(&histories, "web").demand.as_ref().unwrap();
+        let demand = told(of(&histories, "web")).as_ref().unwrap();
         // No scrape from 5 h to 5 h 20 min; the last sample before stands for five minutes.
         assert!(at(demand, 4.9).is_some() && at(demand, silence).is_none() && at(demand, 5.3).is_none(), "{signal:?}");
         assert!(at(demand, 5.5).is_some(), "{signal:?}");
@@ -135,10 +140,10 @@ async fn clusters_are_kept_apart() {
     let mut west = east(&server.url);
     west.cluster = Some(Cluster { label: "cluster".to_owned(), value: "west".to_owned() });
     let histories = six_hours(&source(west), &all_wanted(&Signal::Cpu)).await;
-    assert_near(at(of(&histories, "db").demand.as_ref().unwrap(), 2.0), 10.0 * (0.5 + 0.7));
+    assert_near(at(told(of(&histories, "db")).as_ref().unwrap(), 2.0), 10.0 * (0.5 + 0.7));
     let elsewhere = Some(Cluster { label: "cluster".to_owned(), value: "no\"rth\\".to_owned() });
     let histories = six_hours(&source(Settings { cluster: elsewhere, ..Settings::at(&server.url) }), &all_wanted(&Signal::Cpu)).await;
-    assert!(matches!(of(&histories, "db").demand, Err(HoldReason::NoData { .. })));
+    assert!(matches!(told(of(&histories, "db")), Err(HoldReason::NoData { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,14 +154,14 @@ async fn an_expression_of_the_users_own() {
         let wanted = workload("shop", WorkloadKind::Deployment, "web", Signal::Promql(expression.to_owned()));
         six_hours(&source, &[wanted]).await.into_values().next().unwrap()
     };
-    let words = |history: History| match history.demand.unwrap_err() {
+    let words = |history: History| match told(&history).clone().unwrap_err() {
         HoldReason::NoData { detail, .. } | HoldReason::PolicyInvalid { detail } | HoldReason::SourceFailed { detail } => detail,
         other => panic!("{other:?}"),
     };
 
     let history = ask("sum(rate(http_requests_total{namespace=\"shop\"}[10m])) * 2").await;
-    assert_near(at(history.demand.as_ref().unwrap(), 2.0), 2.0 * 22.0);
-    assert_near(at(ask("scalar(vector(7))").await.demand.as_ref().unwrap(), 2.0), 7.0);
+    assert_near(at(told(&history).as_ref().unwrap(), 2.0), 2.0 * 22.0);
+    assert_near(at(told(&ask("scalar(vector(7))").await).as_ref().unwrap(), 2.0), 7.0);
 
     let several = words(ask("rate(http_requests_total[10m])").await);
     assert_eq!(several, "`rate(http_requests_total[10m])` gives 10 series where one is needed: aggregate them, for instance with `sum(…)`");
@@ -308,7 +313,7 @@ async fn a_server_that_keeps_failing_is_left_alone() {
     let histories = collect::histories(&source(impatient(&server.url)), &wanted, now(), TimeDelta::days(28), TimeDelta::minutes(1)).await;
     assert_eq!(histories.len(), 50);
     for history in histories.values() {
-        let Err(HoldReason::SourceFailed { detail }) = &history.demand else { panic!("{history:?}") };
+        let Err(HoldReason::SourceFailed { detail }) = &told(history) else { panic!("{history:?}") };
         assert!(detail.contains("answered 503"), "{detail}");
     }
     // Three in a row, and the piece beside each of them.
@@ -327,7 +332,7 @@ async fn nothing_is_sent_but_what_is_needed() {
         workload("data", WorkloadKind::StatefulSet, "db", Signal::Requests),
     ];
     let histories = collect::histories(&source(settings), &wanted, now, TimeDelta::days(28), TimeDelta::minutes(1)).await;
-    assert!(histories.values().all(|history| matches!(history.demand, Err(HoldReason::NoData { .. }))));
+    assert!(histories.values().all(|history| matches!(told(history), Err(HoldReason::NoData { .. }))));
 
     let asked = server.asked();
     let mut queries: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
@@ -362,9 +367,9 @@ async fn one_failure_stays_with_those_that_need_it() {
         workload("", WorkloadKind::Deployment, "lost", Signal::Cpu),
     ];
     let histories = six_hours(&source(impatient(&server.url)), &wanted).await;
-    let why: Vec<&str> = wanted.iter().map(|wanted| histories[&wanted.id].demand.as_ref().unwrap_err().code()).collect();
+    let why: Vec<&str> = wanted.iter().map(|wanted| told(&histories[&wanted.id]).as_ref().unwrap_err().code()).collect();
     assert_eq!(why, ["source-failed", "no-data", "source-failed", "no-data"]);
     assert_eq!((histories[&wanted[1].id].troubles.len(), histories[&wanted[2].id].troubles.len()), (0, 6));
-    let Err(HoldReason::SourceFailed { detail }) = &histories[&wanted[0].id].demand else { unreachable!() };
+    let Err(HoldReason::SourceFailed { detail }) = &told(&histories[&wanted[0].id]) else { unreachable!() };
     assert!(detail.contains("expanding series: boom") && detail.contains("look at the server's log"), "{detail}");
 }

@@ -29,3 +29,23 @@ fn a_fall_waits_until_nothing_lately_wanted_as_much() {
     small.run(25);
     assert!(small.replicas() < 8);
 }
+
+#[test]
+fn of_several_signals_the_largest_need_wins_and_a_missing_one_stops_falls() {
+    let spec = "signals: [{signal: requests, capacityPerReplica: 10}, {signal: cpu, capacityPerReplica: 2}], replicas: {stepUp: 9}";
+    let small = Small::new(2, spec);
+    small.history("requests", |_| 35.0).history("cpu", |minute| if minute < 60 { 11.0 } else { f64::NAN });
+    let report = small.run(0);
+    assert_eq!(small.replicas(), 6);
+    let needs: Vec<_> = report["outlooks"].as_array().unwrap().iter().map(|o| (o["signal"].as_str(), o["floor"].as_u64())).collect();
+    assert_eq!(needs, [(Some("requests"), Some(4)), (Some("cpu"), Some(6))]);
+    let because = report["changes"][0]["because"].to_string();
+    assert!(because.contains("peak cpu of the window") && because.contains("requests needs 4"), "{because}");
+
+    let later = small.run(120);
+    assert_eq!((small.replicas(), held(&later)), (6, vec!["signalMissing".to_owned()]));
+    let words = ["not lowered while the signal `cpu` is missing: the last sample is of 2026-11-16 08:00 UTC", "shop/Deployment/web"];
+    small.plan(120).says(0, &words);
+    small.history("requests", |_| 95.0).run(120);
+    assert_eq!(small.replicas(), 10, "what is there may raise it");
+}
