@@ -1,5 +1,6 @@
 //! History of the workloads that policies name, from Prometheus or from files. One workload's failure is data, never an error of the run.
 
+mod censored;
 mod files;
 mod policies;
 mod prometheus;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::clients::prometheus::{self as client, Health, Prometheus, PrometheusError};
 use crate::model::policy::duration;
 use crate::model::snapshot::Usage;
-use crate::model::{HoldReason, Series, Signal, WorkloadId};
+use crate::model::{Censored, HoldReason, Series, Signal, WorkloadId};
 
 pub use policies::{Governed, governed};
 pub use snapshot::snapshot;
@@ -73,6 +74,8 @@ pub struct History {
     pub hpa_min: Option<Series>,
     /// The HPA's `maxReplicas`.
     pub hpa_max: Option<Series>,
+    /// When demand was cut short.
+    pub censored: Censored,
     /// What besides the demand could not be asked for, and why.
     pub troubles: Vec<HoldReason>,
 }

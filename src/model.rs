@@ -10,6 +10,7 @@
 //! | site | [`Site`]: where a value lives in a file |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
+pub mod censored;
 pub mod demand;
 pub mod edit;
 pub mod field;
@@ -28,6 +29,7 @@ pub mod tree;
 pub mod value;
 pub mod workload;
 
+pub use censored::{Cause, Censored};
 pub use demand::Demand;
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};

@@ -100,6 +100,15 @@ impl Report {
         if same.count() > 1 { format!("{} ({})", outlook.workload, outlook.signal) } else { outlook.workload.to_string() }
     }
 
+    /// Whose demand was not always measured in full.
+    fn cut_short(&self) -> impl Iterator<Item = String> {
+        let some = self.outlooks.iter().filter(|outlook| outlook.censored > 0.0);
+        some.map(|outlook| {
+            let percent = message::trimmed(outlook.censored * 100.0, 1);
+            format!("{}: demand was cut short in {percent} % of the last week, which is not learned from", self.named(outlook))
+        })
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}\n", styled(BOLD, &self.heading()));
         if !self.outlooks.is_empty() {
@@ -116,6 +125,9 @@ impl Report {
                 ]);
             }
             let _ = writeln!(text, "\n{}", trim(&table));
+            for line in self.cut_short() {
+                let _ = writeln!(text, "{}", styled(DIM, &line));
+            }
         }
         if !self.changes.is_empty() {
             let mut table = table(["CHANGE", "FIELD", "NOW", "PLAN", "ROUTE", "WHERE", "WHY"]);
@@ -159,6 +171,9 @@ impl Report {
                 let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
                 let (peak, capacity) = (message::amount(outlook.peak, &outlook.signal), message::amount(outlook.capacity, &outlook.signal));
                 let _ = writeln!(text, "| {} | `{history}` | `{ahead}` | {peak} | {capacity} | {} |", self.named(outlook), outlook.floor);
+            }
+            for line in self.cut_short() {
+                let _ = writeln!(text, "\n{line}");
             }
         }
         if !self.changes.is_empty() {

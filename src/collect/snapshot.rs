@@ -42,13 +42,14 @@ pub async fn snapshot(
                 Driven { demand: history.demand.get(&signal).cloned().unwrap_or_else(nothing), signal, capacity: capacity_per_replica }
             };
             let signals = governed.policy.spec.drivers().into_iter().map(driven).collect();
-            let History { usage, startup, restarts, troubles, .. } = history;
+            let History { usage, startup, restarts, troubles, censored, .. } = history;
             Observed {
                 overlay: governed.overlay,
                 rendered: governed.rendered,
                 policy: governed.policy,
                 policy_place: governed.place,
                 signals,
+                censored,
                 usage,
                 startup,
                 restarts,

@@ -9,6 +9,9 @@ use crate::model::{HoldReason, Observed, Record, Rhythm, WorkloadId};
 
 use super::Budget;
 
+/// For so long after demand was cut short nobody knows what it is.
+const UNKNOWN: TimeDelta = TimeDelta::hours(1);
+
 /// What earlier runs recorded of a workload's floor.
 #[derive(Debug, Default)]
 pub(super) struct Past {
@@ -66,6 +69,9 @@ pub(super) fn hold(workload: &Observed, past: &Past, from: u32, to: u32, now: Da
         }
         if let Some(restarts) = recent_restarts(workload, now) {
             return Some(HoldReason::Restarting { restarts });
+        }
+        if let Some((cause, end)) = workload.censored.lately(now, UNKNOWN) {
+            return Some(HoldReason::Censored { cause, until: end + UNKNOWN });
         }
     }
     let most = policy.changes_per_day?;

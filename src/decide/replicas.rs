@@ -1,5 +1,7 @@
 //! The floor: from the forecast of the window's peak to a replica count, through the guards.
 
+use chrono::TimeDelta;
+
 use crate::model::plan::Outlook;
 use crate::model::snapshot::Driven;
 use crate::model::{
@@ -17,6 +19,9 @@ const DEFAULT_MOST: u32 = 100;
 const DEFAULT_UTILIZATION: f64 = 0.7;
 /// Minutes over which a workload's mean size is taken: two weeks.
 const SIZED_MINUTES: usize = 14 * 1440;
+
+/// Over how long the share of demand that was cut short is told.
+const CENSORED_OVER: TimeDelta = TimeDelta::days(7);
 
 /// The field that holds a workload's floor.
 struct Floor {
@@ -92,6 +97,7 @@ fn ask(
         capacity,
         now: floor.now.unwrap_or(floor.implied),
         floor: needed,
+        censored: workload.censored.share(snapshot.now, CENSORED_OVER.min(TimeDelta::minutes(history.len() as i64))),
         history: last_day(driven, snapshot),
         ahead: forecast.ahead.clone(),
     };

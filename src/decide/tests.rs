@@ -6,8 +6,8 @@ use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
 use crate::model::snapshot::{Driven, Usage};
 use crate::model::{
-    Analogue, Bytes, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, Record, RenderedWorkload, RepoPath, Resource, Rhythm,
-    Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site, SiteKind, WorkloadId, WorkloadKind,
+    Analogue, Bytes, Cause, Censored, Container, Demand, Forecast, Hpa, HpaMetric, Millicores, Place, Record, RenderedWorkload, RepoPath,
+    Resource, Rhythm, Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site, SiteKind, WorkloadId, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -60,6 +60,7 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
         policy,
         policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
         signals,
+        censored: Censored::default(),
         usage: [("app".to_owned(), Usage { cpu: four_days(0.5), memory: four_days(200.0 * 1_048_576.0) })].into(),
         restarts: None,
         troubles: vec![],
@@ -269,6 +270,24 @@ fn restarts_stop_a_fall_but_not_a_rise() {
     assert_eq!(held(&restarting(20, 10.0), &Field::Replicas), Some("restarting"));
     assert_eq!(floors(&restarting(20, 200.0)).len(), 1);
     assert_eq!(floors(&restarting(90, 10.0)).len(), 1);
+}
+
+#[test]
+fn demand_that_was_cut_short_stops_a_fall_but_not_a_rise() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    let cut_short = |minutes_ago: i64, demand: f64| {
+        let mut workload = workload(spec, 9, Scaler::None);
+        let marks = Series::new((now() - TimeDelta::minutes(minutes_ago)).timestamp(), 300, [1.0]);
+        workload.censored = Censored::new([(Cause::Throttled, marks)].into());
+        plan_for(workload, demand)
+    };
+    let held = &cut_short(30, 10.0).held[0];
+    assert_eq!(held.why, HoldReason::Censored { cause: Cause::Throttled, until: now() + TimeDelta::minutes(35) });
+    assert!(!held.why.is_error());
+    assert_eq!(floors(&cut_short(30, 200.0)).len(), 1);
+    let later = cut_short(70, 10.0);
+    assert_eq!(floors(&later).len(), 1);
+    assert_eq!(later.outlooks[0].censored, 5.0 / 1440.0, "of the day that is known");
 }
 
 #[test]

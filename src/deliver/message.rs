@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::edit::Group;
-use crate::model::{Bytes, Change, Field, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
+use crate::model::{Bytes, Cause, Change, Field, HoldReason, Plan, Proof, Reason, Rhythm, Signal, Site, SiteKind};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -176,6 +176,15 @@ pub fn held(why: &HoldReason) -> String {
             )
         }
         HoldReason::Restarting { restarts } => format!("{restarts} restarts within the last hour: it is not scaled in before they settle"),
+        HoldReason::Censored { cause, until } => {
+            let what = match cause {
+                Cause::AtMaximum => "its HPA asked for its maximum",
+                Cause::Pending => "pods were pending",
+                Cause::Throttled => "CPU was throttled",
+                Cause::Errors => "more requests failed than usual",
+            };
+            format!("demand may be more than was measured, since {what}; it may fall from {}", until.format("%Y-%m-%d %H:%M UTC"))
+        }
         HoldReason::SeveralScalers { scalers } => {
             let names: Vec<String> = scalers.iter().map(ToString::to_string).collect();
             format!("several autoscalers target it: {}; keep one", names.join(", "))

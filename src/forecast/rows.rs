@@ -166,7 +166,7 @@ impl Rows {
     pub fn push(&mut self, demand: &Demand, at: usize, known: usize) {
         while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
             let from = self.window(self.past);
-            let outcome = demand.greatest_measured(from, from + self.shape.length);
+            let outcome = demand.outcome(from, from + self.shape.length);
             self.outcomes[self.past] = outcome.map_or(f32::NAN, |demand| self.log(demand));
             self.past += 1;
         }

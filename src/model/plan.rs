@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Field, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Value, Window, WorkloadId};
+use super::{Cause, Field, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Value, Window, WorkloadId};
 
 /// Which way a change travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -241,6 +241,13 @@ pub enum HoldReason {
         /// How many restarts within the last hour.
         restarts: u32,
     },
+    /// Demand was cut short within the last hour, so that nobody knows what it is: the floor does not fall.
+    Censored {
+        /// By what.
+        cause: Cause,
+        /// When an hour will have passed.
+        until: DateTime<Utc>,
+    },
     /// Several autoscalers target the workload.
     SeveralScalers {
         /// Which.
@@ -264,6 +271,7 @@ impl HoldReason {
                 | Self::Deferred { .. }
                 | Self::ChangesSpent { .. }
                 | Self::Restarting { .. }
+                | Self::Censored { .. }
                 | Self::ScalesToZero
                 | Self::HpaOwnsResource { .. }
                 | Self::CapacityFollows { .. }
@@ -291,6 +299,7 @@ impl HoldReason {
             Self::HpaOwnsResource { .. } => "hpa-owns-resource",
             Self::CapacityFollows { .. } => "capacity-follows",
             Self::Restarting { .. } => "restarting",
+            Self::Censored { .. } => "censored",
             Self::SeveralScalers { .. } => "several-scalers",
             Self::ScalesToZero => "scales-to-zero",
             Self::Refused(refusal) => refusal.code.as_str(),
@@ -345,6 +354,8 @@ pub struct Outlook {
     pub now: u32,
     /// The floor that the window needs, before guards.
     pub floor: u32,
+    /// The share of the last week in which demand was cut short: it was at least what was measured, and is not learned.
+    pub censored: f64,
     /// Hourly maxima of the last day, the oldest first; `None` where nothing was measured.
     pub history: Vec<Option<f64>>,
     /// Hourly expected maxima of the day ahead.

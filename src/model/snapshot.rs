@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{HoldReason, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, Signal, WorkloadId};
+use super::{Censored, HoldReason, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, Signal, WorkloadId};
 
 /// One workload that a policy names, with all that was learned of it.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Observed {
     pub signals: Vec<Driven>,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
+    /// When its demand was cut short.
+    pub censored: Censored,
     /// Container restarts in each step, where they were measured.
     pub restarts: Option<Series>,
     /// What besides the demand could not be asked for, and why.

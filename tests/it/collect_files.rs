@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::TimeDelta;
 use prescale::collect::{self, History, Source, Wanted};
-use prescale::model::{HoldReason, Series, Signal, WorkloadId, WorkloadKind};
+use prescale::model::{Cause, HoldReason, Series, Signal, WorkloadId, WorkloadKind};
 
 use crate::collect_prometheus::{all_wanted, east, now, six_hours, source, told, workload};
 use crate::support::exposition::{BEGIN, END, HOUR, shop};
@@ -78,6 +78,8 @@ async fn openmetrics_text_gives_what_prometheus_makes_of_it() {
             assert_same(asked.hpa_min.as_ref(), read.hpa_min.as_ref(), &format!("{what}: HPA min"));
             assert_same(asked.hpa_max.as_ref(), read.hpa_max.as_ref(), &format!("{what}: HPA max"));
             assert_same(asked.restarts.as_ref(), read.restarts.as_ref(), &format!("{what}: restarts"));
+            let at_maximum = |history: &History| history.censored.stretches().filter(|(cause, _, _)| *cause == Cause::AtMaximum).count();
+            assert_eq!(at_maximum(asked), at_maximum(read), "{what}");
             assert_eq!(asked.startup, read.startup, "{what}");
         }
     }
@@ -102,6 +104,12 @@ async fn tables_are_read_and_win_over_the_text() {
     assert_eq!(history.usage["app"].cpu.as_ref().unwrap().values(), [0.6], "the mean of five minutes");
     assert!(history.usage["app"].memory.is_some(), "from the text");
     assert_eq!(history.ready.as_ref().unwrap().values(), [4.0]);
+
+    write(folder.path(), "shop/web/throttled.csv", &format!("{},0.2\n{},0.5\n", END - 900, END - 600));
+    write(folder.path(), "shop/web/at-maximum.csv", &format!("{},1\n", END - 300));
+    let histories = read(folder.path(), &[web(Signal::Cpu)]).await;
+    let censored: Vec<_> = histories.values().next().unwrap().censored.stretches().collect();
+    assert_eq!(censored, [(Cause::AtMaximum, END - 300, END), (Cause::Throttled, END - 600, END - 300)]);
 
     let own = read(folder.path(), &[web(Signal::Promql("sum(queue)".to_owned()))]).await;
     assert_eq!(told(own.values().next().unwrap()).as_ref().unwrap().values(), [41.0]);

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prescale::clients::prometheus::{BasicAuth, Cluster, Prometheus, Settings};
 use prescale::clients::secret::Secret;
 use prescale::collect::{self, History, Source, Wanted};
-use prescale::model::{HoldReason, Series, Signal, WorkloadId, WorkloadKind};
+use prescale::model::{Cause, HoldReason, Series, Signal, WorkloadId, WorkloadKind};
 
 use crate::support::exposition::{BEGIN, END, Exposition, HOUR, shop};
 use crate::support::faulty_prometheus::{Answer, FaultyPrometheus};
@@ -120,6 +120,59 @@ async fn a_real_server_tells_usage_and_what_happened() {
     assert_near(at(db.usage["postgres"].cpu.as_ref().unwrap(), 2.0), 0.7);
     assert_eq!((db.startup, db.hpa_min.is_none()), (None, true), "its pods are older than the history");
     assert_near(at(of(&histories, "api").usage["main"].cpu.as_ref().unwrap(), 2.0), 0.6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_tells_what_cut_demand_short() {
+    let mut text = Exposition::default();
+    let all = BEGIN..END + 60;
+    let from = |hours: f64| BEGIN + (hours * HOUR as f64) as i64;
+    let within = move |at: i64, first: f64, last: f64| at >= from(first) && at < from(last);
+    // What a counter has come to that grows by this much a second within two instants.
+    let grown = move |at: i64, first: f64, last: f64, rate: f64| (at.clamp(from(first), from(last)) - from(first)) as f64 * rate;
+    text.constant(
+        "kube_replicaset_owner",
+        "namespace=\"shop\",replicaset=\"web-5d9\",owner_kind=\"Deployment\",owner_name=\"web\"",
+        all.clone(),
+        1.0,
+    );
+    for pod in ["a", "b"] {
+        let pod = format!("namespace=\"shop\",pod=\"web-5d9-{pod}\"");
+        text.constant("kube_pod_owner", &format!("{pod},owner_kind=\"ReplicaSet\",owner_name=\"web-5d9\""), all.clone(), 1.0);
+        let stuck = pod.ends_with("-b\"");
+        let pending = move |at| f64::from(u8::from(stuck && within(at, 2.5, 3.0) || at == from(1.25)));
+        text.series("kube_pod_status_phase", &format!("{pod},phase=\"Pending\""), all.clone(), pending);
+        let container = format!("{pod},container=\"app\"");
+        text.counter("container_cpu_usage_seconds_total", &container, all.clone(), 0.5);
+        text.counter("container_cpu_cfs_periods_total", &container, all.clone(), 10.0);
+        text.series("container_cpu_cfs_throttled_periods_total", &container, all.clone(), move |at| {
+            grown(at, 3.5, 4.0, 4.0) + grown(at, 0.5, 1.0, 2.0)
+        });
+        text.counter("http_requests_total", &format!("{pod},code=\"200\""), all.clone(), 10.0);
+        text.series("http_requests_total", &format!("{pod},code=\"500\""), all.clone(), move |at| grown(at, 4.5, 5.0, 1.0));
+    }
+    let hpa = "namespace=\"shop\",horizontalpodautoscaler=\"web-hpa\"";
+    let target = format!("{hpa},scaletargetref_kind=\"Deployment\",scaletargetref_name=\"web\"");
+    text.constant("kube_horizontalpodautoscaler_info", &target, all.clone(), 1.0);
+    text.constant("kube_horizontalpodautoscaler_spec_min_replicas", hpa, all.clone(), 2.0);
+    text.constant("kube_horizontalpodautoscaler_spec_max_replicas", hpa, all.clone(), 10.0);
+    let desired = move |at| if within(at, 1.0, 2.0) { 10.0 } else { 3.0 };
+    text.series("kube_horizontalpodautoscaler_status_desired_replicas", hpa, all.clone(), desired);
+
+    let server = RealPrometheus::with(&text.text());
+    let histories = six_hours(&source(Settings::at(&server.url)), &all_wanted(&Signal::Cpu)).await;
+    let web = of(&histories, "web");
+    assert!(web.troubles.is_empty(), "{:?}", web.troubles);
+    for (cause, first, last) in
+        [(Cause::AtMaximum, 1.0, 2.0), (Cause::Pending, 2.5, 3.0), (Cause::Throttled, 3.5, 4.0), (Cause::Errors, 4.5, 5.0)]
+    {
+        let stretches: Vec<(i64, i64)> =
+            web.censored.stretches().filter(|(of, _, _)| *of == cause).map(|(_, from, to)| (from, to)).collect();
+        let (begin, end) = (stretches.first().unwrap().0, stretches.last().unwrap().1);
+        assert!((begin - from(first)).abs() <= 300 && (end - from(last)).abs() <= 300, "{cause:?}: {begin} to {end} of {first} to {last}");
+    }
+    let api = of(&histories, "api");
+    assert!(api.censored.stretches().next().is_none() && api.troubles.is_empty(), "nothing is known of it, and that is no trouble");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -344,8 +397,8 @@ async fn nothing_is_sent_but_what_is_needed() {
         assert!((number("end") - number("start")) / number("step") < 11_000);
         queries.entry(&asked.form["query"]).or_default().push((number("start"), number("end")));
     }
-    // Two namespaces, a query for demand and six for the rest, in 29 pieces: 28 days that begin an hour into one.
-    assert_eq!(queries.len(), 2 * 7);
+    // Two namespaces, a query for demand, six for the rest and three for what cuts demand short, in 29 pieces: 28 days that begin an hour into one.
+    assert_eq!(queries.len(), 2 * 10);
     for (query, mut pieces) in queries {
         assert_eq!(pieces.len(), 29, "{query}");
         pieces.sort_unstable();
@@ -369,7 +422,11 @@ async fn one_failure_stays_with_those_that_need_it() {
     let histories = six_hours(&source(impatient(&server.url)), &wanted).await;
     let why: Vec<&str> = wanted.iter().map(|wanted| told(&histories[&wanted.id]).as_ref().unwrap_err().code()).collect();
     assert_eq!(why, ["source-failed", "no-data", "source-failed", "no-data"]);
-    assert_eq!((histories[&wanted[1].id].troubles.len(), histories[&wanted[2].id].troubles.len()), (0, 6));
+    assert_eq!(
+        (histories[&wanted[1].id].troubles.len(), histories[&wanted[2].id].troubles.len()),
+        (1, 9),
+        "failing requests are asked for of all"
+    );
     let Err(HoldReason::SourceFailed { detail }) = &told(&histories[&wanted[0].id]) else { unreachable!() };
     assert!(detail.contains("expanding series: boom") && detail.contains("look at the server's log"), "{detail}");
 }

@@ -49,3 +49,20 @@ fn of_several_signals_the_largest_need_wins_and_a_missing_one_stops_falls() {
     small.history("requests", |_| 95.0).run(120);
     assert_eq!(small.replicas(), 10, "what is there may raise it");
 }
+
+#[test]
+fn demand_that_was_cut_short_stops_falls_and_is_told() {
+    let small = Small::new(8, "signal: requests, capacityPerReplica: 10, replicas: {stabilization: 0s}");
+    let is_quiet = |minute: i64| minute.div_euclid(120) % 2 == 0;
+    let is_short = |minute: i64| (-1440..0).contains(&minute) && !is_quiet(minute) || (5..10).contains(&minute);
+    small.history("requests", |minute| if is_quiet(minute) { 15.0 } else { 75.0 });
+    small.history("throttled", |minute| if is_short(minute) { 0.4 } else { 0.1 });
+    let report = small.run(30);
+    assert_eq!((small.replicas(), held(&report)), (8, vec!["censored".to_owned()]));
+    let share = report["outlooks"][0]["censored"].as_f64().unwrap();
+    assert!((share - 725.0 / 2910.0).abs() < 0.01, "{share}");
+    let words = ["CPU was throttled; it may fall from 2026-11-16 08:10 UTC", "shop/Deployment/web: demand was cut short in"];
+    small.plan(30).says(0, &words);
+    small.run(75);
+    assert_eq!(small.replicas(), 7);
+}
