@@ -14,7 +14,7 @@ use guards::Past;
 
 pub use budget::Budget;
 pub use hpa::{Hpa, Running};
-pub use need::{Carrier, Curve, Need, replicas_for, worth};
+pub use need::{Carrier, Curve, Need, replicas_for, staffed, worth};
 
 /// The annotation on a workload that stops all writing for it, when `"true"`.
 pub const PAUSED_ANNOTATION: &str = "prescale.dev/paused";

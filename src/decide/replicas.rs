@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 use super::guards::{self, Deferral, Past};
-use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, worth};
+use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, staffed, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
 const DEFAULT_REPLICAS: u32 = 1;
@@ -38,6 +38,8 @@ struct Floor {
 struct Asked {
     outlook: Outlook,
     reactive: Option<Hpa>,
+    /// Replicas that are spare by policy.
+    spare: u32,
 }
 
 /// Decides the floor, and the ceiling where it is in the way; enters what was forecast into `outlooks`. Of several signals the largest need
@@ -85,7 +87,8 @@ fn ask(
     let length = window.length().num_minutes().max(1) as usize;
     let curve = Curve::of(forecast, history, length, Carrier { unit: capacity, alone: alone.as_deref() });
     let floor_that_pays = curve.cheapest(worth(spec.shortfall_price, size(history, capacity)));
-    let Need { quantile, demand, replicas: needed } = Need::of(forecast, floor_that_pays, capacity);
+    let Need { quantile, demand, replicas } = Need::of(forecast, floor_that_pays, capacity);
+    let needed = replicas.max(staffed(demand, capacity, spec.replicas.spare));
     let outlook = Outlook {
         workload: workload.rendered.id.clone(),
         overlay: workload.overlay.clone(),
@@ -101,7 +104,7 @@ fn ask(
         history: last_day(driven, snapshot),
         ahead: forecast.ahead.clone(),
     };
-    Ok(Asked { outlook, reactive })
+    Ok(Asked { outlook, reactive, spare: needed - replicas })
 }
 
 /// From what the signals ask for to one floor, through the guards.
@@ -114,7 +117,9 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         missing.iter().map(hold).collect()
     };
     // Of equals it is the one that the policy names first.
-    let Some(Asked { outlook, reactive }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor) else { return hold_missing(None) };
+    let Some(Asked { outlook, reactive, spare }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor) else {
+        return hold_missing(None);
+    };
     let Outlook { signal, now, floor: needed, capacity, .. } = outlook;
     let (now, needed) = (*now, *needed);
     if now == 0 && !spec.replicas.raise_from_zero {
@@ -128,6 +133,7 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         capacity: *capacity,
     }];
     reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: signal.clone() }));
+    reasons.extend((*spare > 0).then_some(Reason::Spare { added: *spare, spare: spec.replicas.spare }));
     let others = asked.iter().map(|asked| &asked.outlook).filter(|other| other.signal != *signal);
     reasons.extend(others.map(|other| Reason::OtherSignal { signal: other.signal.clone(), needed: other.floor }));
     let deferral = past.deferral(&spec.replicas, now, needed, snapshot.now);

@@ -153,6 +153,15 @@ fn a_rise_is_quick_and_a_fall_is_slow() {
 }
 
 #[test]
+fn spare_replicas_are_added_by_the_square_root() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {spare: 1.0, stepUp: 9}";
+    let plan = plan_for(workload(spec, 2, Scaler::None), 40.0);
+    assert_eq!((floors(&plan), plan.outlooks[0].floor), (vec![(Field::Replicas, 6)], 6));
+    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Spare { added: 2, spare: 1.0 }]));
+    assert_eq!(floors(&plan_for(workload(&spec.replace("1.0", "0"), 2, Scaler::None), 40.0)), [(Field::Replicas, 4)]);
+}
+
+#[test]
 fn bounds_hold_whatever_the_forecast_says() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {min: 3, max: 7, stepUp: 10}";
     assert_eq!(floors(&plan_for(workload(spec, 5, Scaler::None), 500.0)), [(Field::Replicas, 7)]);

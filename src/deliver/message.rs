@@ -110,6 +110,9 @@ pub fn reason(reason: &Reason) -> String {
                 amount(*target, signal)
             )
         }
+        Reason::Spare { added, spare } => {
+            format!("{added} of them spare: {} times the square root of those that are busy", trimmed(*spare, 2))
+        }
         Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),

@@ -75,6 +75,13 @@ pub enum Reason {
         /// What it scales on.
         signal: Signal,
     },
+    /// Spare replicas: so many square roots of those that are busy.
+    Spare {
+        /// How many they add.
+        added: u32,
+        /// How many square roots.
+        spare: f64,
+    },
     /// What another signal asks for; the largest need wins.
     OtherSignal {
         /// Which.

@@ -156,6 +156,8 @@ pub struct ReplicasPolicy {
     /// How long after its last change a floor may fall again. Default: 30m.
     #[serde(with = "duration")]
     pub cool_down: Duration,
+    /// Spare replicas, in square roots of those that the peak keeps busy: with few replicas chance matters more. Default: 0.
+    pub spare: f64,
     /// A floor falls only to the most that any decision over this long wanted; with [`Self::changes_per_day`] over at least each one's share
     /// of the day. Default: 30m.
     #[serde(with = "duration")]
@@ -231,6 +233,7 @@ impl Default for ReplicasPolicy {
             step_up: 1.0,
             step_down: 0.2,
             cool_down: Duration::from_secs(30 * 60),
+            spare: 0.0,
             stabilization: Duration::from_secs(30 * 60),
             changes_per_day: None,
             raise_from_zero: false,
@@ -322,6 +325,7 @@ impl ScalingPolicy {
             replicas.step_down > 0.0 && replicas.step_down <= 1.0,
             format!("spec.replicas.stepDown is {}: it must be above 0 and at most 1", replicas.step_down),
         );
+        must((0.0..=4.0).contains(&replicas.spare), format!("spec.replicas.spare is {}: it must lie between 0 and 4", replicas.spare));
         must(
             replicas.changes_per_day != Some(0),
             "spec.replicas.changesPerDay is 0: remove it, or give at least 1; `delivery: observe` writes nothing".into(),
@@ -429,7 +433,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, leadTime: 3m, staleAfter: 5m, \
-            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
+            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, spare: 0.5, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";
         let policy = policy(text).unwrap();
@@ -467,11 +471,13 @@ mod tests {
     #[test]
     fn problems_are_told_all_at_once() {
         let policy = policy(
-            "{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2, stabilization: 2d, changesPerDay: 0}, requests: {cpuPercentile: 0.95}}",
+            "{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2, spare: -1, stabilization: 2d, changesPerDay: 0}, requests: {cpuPercentile: 0.95}}",
         )
         .unwrap();
         let problems = policy.problems().join("\n");
-        for word in ["capacityPerReplica", "replicas.min (5)", "stabilization is 2days", "changesPerDay is 0", "cpuPercentile"] {
+        for word in
+            ["capacityPerReplica", "replicas.min (5)", "spare is -1", "stabilization is 2days", "changesPerDay is 0", "cpuPercentile"]
+        {
             assert!(problems.contains(word), "{problems}");
         }
     }

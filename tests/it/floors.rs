@@ -66,3 +66,12 @@ fn demand_that_was_cut_short_stops_falls_and_is_told() {
     small.run(75);
     assert_eq!(small.replicas(), 7);
 }
+
+#[test]
+fn spare_replicas_are_told_apart() {
+    let small = Small::new(3, "signal: requests, capacityPerReplica: 10, replicas: {spare: 1}");
+    let report = small.history("requests", |_| 38.0).run(0);
+    assert_eq!(small.replicas(), 6, "3.8 busy ones and their square root");
+    let because = report["changes"][0]["because"].to_string();
+    assert!(because.contains("2 of them spare: 1 times the square root of those that are busy"), "{because}");
+}
