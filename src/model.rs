@@ -4,6 +4,7 @@
 //! |---|---|
 //! | workload | [`WorkloadId`], as rendered; [`RenderedWorkload`] is what an overlay says of it |
 //! | demand | [`Series`] of a [`Signal`]; [`Demand`] is the same by the minute |
+//! | cut short | [`Censored`]: when demand was at least what was measured |
 //! | policy | [`ScalingPolicy`] |
 //! | forecast | [`Forecast`] of the maximum over a [`Window`] |
 //! | plan | [`Plan`]: [`Change`]s and [`Held`]s, each with typed reasons |
