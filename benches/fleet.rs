@@ -10,7 +10,7 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta};
 use prescale::decide::{Carrier, Curve, worth};
 use prescale::forecast::window_maximum;
-use prescale::model::{Series, Window};
+use prescale::model::{Calendar, Series, Window};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -67,7 +67,7 @@ fn history(seed: u64) -> Series {
 fn floor(history: &Series) -> u32 {
     let now = DateTime::from_timestamp(END, 0).expect("an instant");
     let window = Window::of_decision(now, TimeDelta::minutes(6), TimeDelta::minutes(10));
-    let foreseen = window_maximum(history, now, window).expect("a forecast");
+    let foreseen = window_maximum(history, now, window, &Calendar::default()).expect("a forecast");
     let unit = history.values().iter().copied().fold(0.0, f64::max) / 20.0;
     let curve = Curve::of(&foreseen.forecast, &foreseen.demand, 10, Carrier { unit, alone: None });
     curve.cheapest(worth(100.0, 10.0))

@@ -8,6 +8,7 @@
 
 mod calibration;
 mod forest;
+mod gram;
 mod holt_winters;
 mod learner;
 mod linear;
@@ -16,6 +17,7 @@ mod period;
 mod profile;
 mod recipe;
 mod rows;
+mod season;
 mod stack;
 
 use std::fmt;
@@ -24,16 +26,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::delta;
 use crate::model::snapshot::Driven;
-use crate::model::{Censored, Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
+use crate::model::{Calendar, Censored, Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
 
 pub use calibration::{Calibration, WANTED};
 pub use forest::Growth;
 pub use holt_winters::HoltWinters;
 pub use learner::Learner;
 pub use linear::Linear;
-pub use naive::{NAIVE, RECENT, Reading, SEASONAL_NAIVE};
+pub use naive::{NAIVE, RECENT, Reading, SeasonalNaive};
 pub use profile::ProfileLevel;
-pub use recipe::{Likeness, RECIPES, Recipe};
+pub use recipe::{Likeness, RECIPES, Recipe, Target};
 pub use rows::{Rows, Shape};
 pub use stack::{Median, Stack};
 
@@ -77,7 +79,8 @@ pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Vec<Result<Foreseen,
     let one = |workload: &Observed, driven: &Driven| {
         let demand = driven.demand.as_ref().map_err(Clone::clone)?;
         check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
-        by(Recipe::usual(), demand, &workload.censored, snapshot.now, settings.window(workload, snapshot.now))
+        let window = settings.window(workload, snapshot.now);
+        by(Recipe::usual(), demand, &workload.censored, snapshot.now, window, &workload.policy.spec.calendar)
     };
     snapshot.workloads.iter().map(|workload| workload.signals.iter().map(|driven| one(workload, driven)).collect()).collect()
 }
@@ -90,13 +93,20 @@ fn check_fresh(demand: &Series, now: DateTime<Utc>, limit: TimeDelta) -> Result<
     }
 }
 
-/// The forecast of the maximum over `window` by the usual model, from what was known of `demand` at `now`.
-pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window) -> Result<Foreseen, HoldReason> {
-    by(Recipe::usual(), demand, &Censored::default(), now, window)
+/// The forecast of the maximum over `window` by the usual model, from what was known of `demand` at `now`, on a calendar.
+pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window, calendar: &Calendar) -> Result<Foreseen, HoldReason> {
+    by(Recipe::usual(), demand, &Censored::default(), now, window, calendar)
 }
 
 /// Windows in which demand was cut short are not learned from, unless too few are left.
-fn by(recipe: &'static Recipe, demand: &Series, censored: &Censored, now: DateTime<Utc>, window: Window) -> Result<Foreseen, HoldReason> {
+fn by(
+    recipe: &'static Recipe,
+    demand: &Series,
+    censored: &Censored,
+    now: DateTime<Utc>,
+    window: Window,
+    calendar: &Calendar,
+) -> Result<Foreseen, HoldReason> {
     let known = demand.known_at(now.timestamp());
     let have = known.measured_span();
     let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };
@@ -108,14 +118,14 @@ fn by(recipe: &'static Recipe, demand: &Series, censored: &Censored, now: DateTi
     let minutes = |span: TimeDelta| span.num_minutes().max(0) as usize;
     let shape = Shape { lead: minutes(window.from - now), length: minutes(window.length()).max(1) };
     let behind = (now.timestamp() - demand.end()) / 60;
-    let mut learner = Learner::new(recipe, shape, 10, &demand);
+    let mut learner = Learner::new(recipe, shape, 10, &demand).by(calendar);
     let last = demand.len() + behind as usize;
     for at in (last % 10..=last).step_by(10) {
         learner.advance(&demand, at, at.saturating_sub(behind as usize));
     }
     match learner.forecast(&demand) {
         Some(forecast) => Ok(Foreseen { window, demand, forecast }),
-        None if censored.stretches().next().is_some() => by(recipe, &known, &Censored::default(), now, window),
+        None if censored.stretches().next().is_some() => by(recipe, &known, &Censored::default(), now, window, calendar),
         None => Err(too_short()),
     }
 }
@@ -126,7 +136,7 @@ mod bad_input;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Cause;
+    use crate::model::{Cause, calendar};
 
     const DAY: usize = 288;
 
@@ -149,11 +159,51 @@ mod tests {
     fn a_daily_rhythm_is_forecast() {
         for until in [DAY * 14, DAY * 14 + DAY / 4, DAY * 14 + DAY / 2] {
             let (history, now) = series((0..until).map(daily));
-            let forecast = window_maximum(&history, now, ahead(now)).unwrap().forecast;
+            let forecast = window_maximum(&history, now, ahead(now), &Calendar::default()).unwrap().forecast;
             let truth = (1..=3).map(|k| daily(until + k)).fold(0.0, f64::max);
             assert!((forecast.point() / truth - 1.0).abs() < 0.05, "{} for {truth}", forecast.point());
             assert!(forecast.quantile(0.99) >= forecast.point() * 0.99);
         }
+    }
+
+    /// The high forecast at `now` of demand that was `value` at each local time: (minute of the day, whether people are at home).
+    fn high_at(now: &str, calendar: &Calendar, by: &Calendar, value: impl Fn(usize, bool) -> f64) -> f64 {
+        let now: DateTime<Utc> = now.parse().unwrap();
+        let start = now.timestamp() - 28 * 86_400;
+        let values = (0..28 * DAY as i64).map(|i| {
+            let wall = calendar.wall(start + i * 300);
+            value(wall.minute, wall.day != calendar::Day::Other)
+        });
+        window_maximum(&Series::new(start, 300, values), now, ahead(now), by).unwrap().forecast.high()
+    }
+
+    #[test]
+    fn a_rhythm_follows_the_clock_through_its_changes() {
+        let berlin: Calendar = serde_yaml::from_str("{timeZone: Europe/Berlin}").unwrap();
+        // At nine by local time demand rises at once; the morning before, that was an hour later or earlier by UTC.
+        let office = |minute: usize, _| if (540..1020).contains(&minute) { 100.0 } else { 10.0 };
+        for (now, later) in [("2026-03-29T06:50:00Z", "2026-03-29T07:50:00Z"), ("2026-10-25T07:50:00Z", "2026-10-25T08:50:00Z")] {
+            let high = high_at(now, &berlin, &berlin, office);
+            assert!(high > 80.0, "{now}: {high}");
+            assert!(high_at(later, &berlin, &berlin, office) > 80.0, "{later}");
+        }
+        let (blind, early) = (
+            high_at("2026-03-29T06:50:00Z", &berlin, &Calendar::default(), office),
+            high_at("2026-10-25T06:50:00Z", &berlin, &berlin, office),
+        );
+        assert!(blind < 50.0, "UTC knows nothing of it: {blind}");
+        assert!(early < 20.0, "not an hour early: {early}");
+    }
+
+    #[test]
+    fn a_holiday_is_a_sunday() {
+        let holidays: Calendar = serde_yaml::from_str("{holidays: [2026-12-23]}").unwrap();
+        let shop = |minute: usize, home: bool| if (480..1200).contains(&minute) && !home { 100.0 } else { 10.0 };
+        let wednesday = "2026-12-23T07:50:00Z";
+        let on = [&holidays, &Calendar::default()].map(|by| high_at(wednesday, &holidays, by, shop));
+        assert!(on[0] < 40.0 && on[1] > 80.0, "{on:?}");
+        let after = [&holidays, &Calendar::default()].map(|by| high_at("2026-12-24T07:50:00Z", &holidays, by, shop));
+        assert!(after[0] > 60.0 && after[1] < after[0] / 2.0, "{after:?}");
     }
 
     #[test]
@@ -167,7 +217,7 @@ mod tests {
         let censored = Censored::new([(Cause::Throttled, marks)].into());
         let all = Censored::new([(Cause::Errors, Series::new(history.start(), 300, vec![1.0; until]))].into());
         let nothing = Censored::default();
-        let foreseen = |censored| by(Recipe::usual(), &history, censored, now, ahead(now)).unwrap();
+        let foreseen = |censored| by(Recipe::usual(), &history, censored, now, ahead(now), &Calendar::default()).unwrap();
         let low = |foreseen: &Foreseen| {
             let analogues = foreseen.forecast.analogues().iter();
             analogues.filter(|a| noon(a.window / 5) && a.maximum < 61.0).count()
@@ -181,14 +231,14 @@ mod tests {
         let (whole, _) = series((0..DAY * 10).map(|i| daily(i) + (i % 17) as f64));
         let now = DateTime::from_timestamp(whole.start() + 300 * (DAY as i64 * 8), 0).unwrap();
         let cut = whole.known_at(now.timestamp());
-        let forecast = |series| window_maximum(series, now, ahead(now)).unwrap().forecast;
+        let forecast = |series| window_maximum(series, now, ahead(now), &Calendar::default()).unwrap().forecast;
         assert_eq!(forecast(&whole), forecast(&cut));
     }
 
     #[test]
     fn too_little_or_too_old_is_held() {
         let (short, now) = series((0..24).map(daily));
-        assert!(matches!(window_maximum(&short, now, ahead(now)), Err(HoldReason::ShortHistory { .. })));
+        assert!(matches!(window_maximum(&short, now, ahead(now), &Calendar::default()), Err(HoldReason::ShortHistory { .. })));
         let (history, end) = series((0..DAY * 3).map(daily));
         assert!(check_fresh(&history, end + TimeDelta::minutes(10), TimeDelta::minutes(15)).is_ok());
         assert!(matches!(check_fresh(&history, end + TimeDelta::minutes(20), TimeDelta::minutes(15)), Err(HoldReason::StaleData { .. })));
@@ -201,7 +251,7 @@ mod tests {
             values in proptest::collection::vec(proptest::prop_oneof![8 => 0.0..1e3, 1 => proptest::num::f64::ANY, 1 => proptest::strategy::Just(f64::NAN), 1 => 0.0..1e15], 1..1500),
         ) {
             let (history, now) = series(values);
-            if let Ok(Foreseen { forecast, .. }) = window_maximum(&history, now, ahead(now)) {
+            if let Ok(Foreseen { forecast, .. }) = window_maximum(&history, now, ahead(now), &Calendar::default()) {
                 let most = history.values().iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
                 proptest::prop_assert!(forecast.quantile(1.0) <= most * 3.0 * (1.0 + 1e-5) + 1e-9, "{} from at most {most}", forecast.quantile(1.0));
                 proptest::prop_assert!(forecast.quantile(0.0) >= 0.0);

@@ -11,6 +11,7 @@
 //! | site | [`Site`]: where a value lives in a file |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
+pub mod calendar;
 pub mod censored;
 pub mod demand;
 pub mod edit;
@@ -30,6 +31,7 @@ pub mod tree;
 pub mod value;
 pub mod workload;
 
+pub use calendar::Calendar;
 pub use censored::{Cause, Censored};
 pub use demand::Demand;
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};

@@ -25,7 +25,7 @@ pub mod trace;
 
 pub use crate::decide::Hpa;
 pub use crate::forecast::{RECIPES, Recipe};
-pub use backtest::{Above, Aim, Backtest, Settings, backtest};
+pub use backtest::{Above, Aim, Backtest, Settings, Why, backtest};
 pub use known::Known;
 pub use percentile::percentile;
 pub use replay::{Cadence, ReplayError, replay};

@@ -75,7 +75,7 @@ impl Curve {
     /// The curve of a forecast for windows of `length` minutes. Each analogue is a path: a minute of it is short when demand is above both the
     /// floor and what the autoscaler alone had ready then; the greater of the two is paid for. Both are moved to today's level.
     pub fn of(forecast: &Forecast, demand: &Demand, length: usize, carrier: Carrier) -> Self {
-        let unit = carrier.unit;
+        let (unit, length) = (carrier.unit, forecast.told(length));
         let most = (forecast.most() / unit).ceil().clamp(1.0, f64::from(u32::MAX));
         let step = (most / MOST as f64).ceil().max(1.0) as u32;
         let n = most as usize / step as usize + 2;

@@ -30,11 +30,11 @@ impl Calibration {
         self.level
     }
 
-    /// Learns from one window that passed: `below` is the share of its forecast's weight that was strictly below what it held. It was missed
-    /// when the value at the level was.
-    pub fn learn(&mut self, below: f64) {
+    /// Learns from a window that passed and stands for `windows` of them: `below` is the share of its forecast's weight that was strictly below
+    /// what it held. It was missed when the value at the level was.
+    pub fn learn(&mut self, below: f64, windows: usize) {
         let missed = if below >= self.level { 1.0 } else { 0.0 };
-        self.level = (self.level + self.step * (missed - (1.0 - WANTED))).clamp(LEAST, MOST);
+        self.level = (self.level + self.step * windows as f64 * (missed - (1.0 - WANTED))).clamp(LEAST, MOST);
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
         let misses = (0..n).filter(|i| {
             let below = place(*i, random.random_range(0.0..1.0));
             let missed = below >= calibration.level();
-            calibration.learn(below);
+            calibration.learn(below, 1);
             missed && *i >= n / 2
         });
         (misses.count() as f64 / (n / 2) as f64, calibration)
@@ -76,9 +76,9 @@ mod tests {
         let (share, calibration) = missed(|i, u| if i % 4000 < 2000 { u } else { u.sqrt().sqrt() });
         assert!((share - 0.05).abs() < 0.01 && calibration.level() > WANTED, "{share} at {calibration:?}");
         let mut calibration = Calibration::new(1.0);
-        (0..10_000).for_each(|_| calibration.learn(1.0));
+        (0..10_000).for_each(|_| calibration.learn(1.0, 1));
         assert_eq!(calibration.level(), MOST);
-        (0..100_000).for_each(|_| calibration.learn(0.0));
+        (0..100_000).for_each(|_| calibration.learn(0.0, 1));
         assert_eq!(calibration.level(), LEAST);
     }
 }

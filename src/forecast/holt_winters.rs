@@ -1,9 +1,11 @@
-//! Holt and Winters' additive smoothing of window maxima, with a season of a day (Winters 1960, doi:10.1287/mnsc.6.3.324).
+//! Holt and Winters' additive smoothing of window maxima, with a season of a day, a week or none (Winters 1960, doi:10.1287/mnsc.6.3.324).
 
 use super::rows::Rows;
+use super::season::{Season, seasons};
 use super::{Fitted, Forecaster};
 
-/// Level, damped trend and daily season of the log window maximum; the constants are those that did best on the past.
+/// Level, damped trend and season of the log window maximum; the constants, and the season among those that demand has, are those that did best
+/// on the past.
 #[derive(Clone, Copy, Debug)]
 pub struct HoltWinters;
 
@@ -21,17 +23,26 @@ impl Forecaster for HoltWinters {
     fn fit(&self, rows: &Rows, until: usize) -> Option<Box<dyn Fitted>> {
         let until = until.min(rows.past());
         let first = until.saturating_sub(14 * rows.day());
-        let settled = first + 2 * rows.day();
+        let turns: Vec<usize> = seasons(rows, until)
+            .into_iter()
+            .map(|season| match season {
+                Season::Day => rows.day(),
+                Season::Week => 7 * rows.day(),
+            })
+            .collect();
+        // Behind what the longest season begins with.
+        let settled = first + turns.iter().max().copied().unwrap_or_default() + rows.day();
         if until < settled + rows.day() {
             return None;
         }
-        let tried = LEVELS.iter().flat_map(|level| SEASONS.map(|season| (*level, season)));
-        let best = tried.map(|(level, season)| {
-            let mut smoothing = Smoothing::starting(rows, first, level, season);
+        let shares = LEVELS.iter().flat_map(|level| SEASONS.map(|season| (*level, season)));
+        let tried = [1].into_iter().chain(turns).flat_map(|turn| shares.clone().map(move |(level, season)| (turn, level, season)));
+        let best = tried.map(|(turn, level, season)| {
+            let mut smoothing = Smoothing::starting(rows, first, turn, level, season);
             let mut loss = 0.0;
             for row in settled..until {
                 smoothing.catch_up(rows, rows.known_before(row));
-                loss += rows.outcome(row).map_or(0.0, |outcome| (outcome - smoothing.ahead(row)).abs());
+                loss += rows.outcome(row).map_or(0.0, |outcome| (outcome - smoothing.ahead(rows, row)).abs());
             }
             smoothing.catch_up(rows, until);
             (loss, smoothing)
@@ -48,19 +59,19 @@ struct Smoothing {
     season_share: f32,
     level: f32,
     trend: f32,
-    /// What each row of the day adds to the level.
+    /// What each row of the season adds to the level; where it has no more than one, nothing.
     season: Vec<f32>,
     next: usize,
 }
 
 impl Smoothing {
-    fn starting(rows: &Rows, first: usize, level_share: f32, season_share: f32) -> Self {
+    fn starting(rows: &Rows, first: usize, turn: usize, level_share: f32, season_share: f32) -> Self {
         let day = rows.day();
         let known: Vec<f32> = (first..first + day).filter_map(|row| rows.outcome(row)).collect();
         let level = known.iter().sum::<f32>() / known.len().max(1) as f32;
-        let mut season = vec![0.0; day];
-        for row in first..first + day {
-            season[row % day] = rows.outcome(row).map_or(0.0, |outcome| outcome - level);
+        let mut season = vec![0.0; turn];
+        for row in (first..first + turn).filter(|_| turn > 1) {
+            season[rows.slot(row) % turn] = rows.outcome(row).map_or(0.0, |outcome| outcome - level);
         }
         Self { level_share, season_share, level, trend: 0.0, season, next: first }
     }
@@ -68,14 +79,14 @@ impl Smoothing {
     /// Takes the rows before `known`.
     fn catch_up(&mut self, rows: &Rows, known: usize) {
         for row in self.next..known {
-            self.take(row, rows.outcome(row));
+            self.take(rows.slot(row), rows.outcome(row));
             self.next = row + 1;
         }
     }
 
-    fn take(&mut self, row: usize, outcome: Option<f32>) {
-        let day = self.season.len();
-        let season = &mut self.season[row % day];
+    fn take(&mut self, slot: usize, outcome: Option<f32>) {
+        let turn = self.season.len();
+        let season = &mut self.season[slot % turn];
         let expected = self.level + self.trend;
         let Some(outcome) = outcome else {
             (self.level, self.trend) = (expected, self.trend * DAMPING);
@@ -85,14 +96,16 @@ impl Smoothing {
         let trend_share = self.level_share / 10.0;
         self.trend = DAMPING * (trend_share * (level - self.level) + (1.0 - trend_share) * self.trend);
         self.level = level;
-        *season = self.season_share * (outcome - level) + (1.0 - self.season_share) * *season;
+        if turn > 1 {
+            *season = self.season_share * (outcome - level) + (1.0 - self.season_share) * *season;
+        }
     }
 
     /// What it says of a row.
-    fn ahead(&self, row: usize) -> f32 {
+    fn ahead(&self, rows: &Rows, row: usize) -> f32 {
         let steps = row.saturating_sub(self.next) as i32 + 1;
         let damped = (0..steps).map(|step| DAMPING.powi(step)).sum::<f32>();
-        self.level + self.trend * damped + self.season[row % self.season.len()]
+        self.level + self.trend * damped + self.season[rows.slot(row) % self.season.len()]
     }
 }
 
@@ -100,6 +113,6 @@ impl Fitted for Smoothing {
     fn predict(&self, rows: &Rows, row: usize) -> f32 {
         let mut smoothing = self.clone();
         smoothing.catch_up(rows, rows.known_before(row));
-        smoothing.ahead(row)
+        smoothing.ahead(rows, row)
     }
 }

@@ -1,13 +1,15 @@
 //! What was learned of one workload, decision by decision.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::Fitted;
 use super::calibration::Calibration;
 use super::forest::{self, Forest, Grown, LOOK};
-use super::recipe::{Likeness, Recipe};
+use super::recipe::{Likeness, Recipe, Target};
 use super::rows::{Rows, Shape, column};
-use crate::model::{Analogue, Demand, Forecast};
+use crate::model::demand::BIN;
+use crate::model::{Analogue, Calendar, Demand, Forecast};
 
 /// A recipe at work: its bases' forecasts of each row, and which past rows are like the last one. It only moves on: each decision is a row,
 /// and fits come as the rows do.
@@ -31,6 +33,10 @@ struct Base {
     fitted: Option<Box<dyn Fitted>>,
     /// Its forecast of each row's window maximum, in log space; NaN where there was none.
     forecasts: Vec<f32>,
+    /// Outcome minus forecast of each past row, in log space; NaN where there is none.
+    errors: Vec<f32>,
+    /// The deviation of its errors on what it was fitted on, where errors are taken to be normal.
+    spread: f64,
     forest: Option<Forest>,
 }
 
@@ -46,13 +52,23 @@ const BEYOND: f64 = 3.0;
 const LEAST: usize = 30;
 /// Days of which the calibration learns at once, where it begins.
 const SCORED_DAYS: usize = 7;
+/// Of which one window in so many stands for its neighbours.
+const STRIDE: usize = 3;
 /// Days from one forest to the next.
 const GROWN_DAYS: usize = 2;
 
 impl Learner {
     /// Knows nothing yet but the scale of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
     pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand) -> Self {
-        let bases = recipe.bases.iter().map(|_| Base { fitted: None, forecasts: Vec::new(), forest: None }).collect();
+        let shape = match recipe.target {
+            Target::WindowMaximum => shape,
+            Target::FirstStep => Shape { length: shape.length.min(BIN), ..shape },
+        };
+        let bases = recipe
+            .bases
+            .iter()
+            .map(|_| Base { fitted: None, forecasts: Vec::new(), errors: Vec::new(), spread: f64::NAN, forest: None })
+            .collect();
         Self {
             recipe,
             rows: Rows::new(shape, spacing, demand),
@@ -63,6 +79,12 @@ impl Learner {
             scored: 0,
             most: f32::NEG_INFINITY,
         }
+    }
+
+    /// By this calendar instead of UTC without holidays; before the first decision.
+    #[must_use]
+    pub fn by(self, calendar: &Calendar) -> Self {
+        Self { rows: self.rows.by(calendar), ..self }
     }
 
     /// Moves on to the decision at minute `at`, when the first `known` minutes of `demand` were known.
@@ -76,8 +98,13 @@ impl Learner {
         for (base, forecaster) in self.bases.iter_mut().zip(self.recipe.bases) {
             if base.fitted.is_none() && row.is_multiple_of(LEAST) || row.is_multiple_of(self.rows.day()) {
                 base.fitted = forecaster.fit(&self.rows, row).or(base.fitted.take());
+                if let (Likeness::Normal, Some(fitted)) = (self.recipe.likeness, &base.fitted) {
+                    base.spread = spread(&self.rows, fitted.as_ref());
+                }
             }
             base.forecasts.push(base.fitted.as_ref().map_or(f32::NAN, |fitted| fitted.predict(&self.rows, row)));
+            let known = base.errors.len()..self.rows.past();
+            base.errors.extend(known.map(|past| self.rows.outcome(past).map_or(f32::NAN, |outcome| outcome - base.forecasts[past])));
         }
     }
 
@@ -85,7 +112,7 @@ impl Learner {
     fn tend(&mut self, now: usize) {
         let first = self.scored == 0;
         if !first {
-            self.score();
+            self.score(1);
         }
         if let Likeness::Forest(growth) = self.recipe.likeness {
             let due = self.grown.is_none_or(|grown| now >= grown + GROWN_DAYS * self.rows.day());
@@ -96,7 +123,7 @@ impl Learner {
         }
         if first {
             self.scored = self.rows.past().saturating_sub(SCORED_DAYS * self.rows.day());
-            self.score();
+            self.score(STRIDE);
         }
     }
 
@@ -136,11 +163,11 @@ impl Learner {
         self.entered = self.rows.past();
     }
 
-    /// Learns from each window that passed how far out in its forecast it was, before its row is entered.
-    fn score(&mut self) {
-        for row in self.scored..self.rows.past() {
+    /// Learns from the windows that passed how far out in its forecast each was, before its row is entered; one in `stride` stands for them.
+    fn score(&mut self, stride: usize) {
+        for row in (self.scored..self.rows.past()).step_by(stride) {
             if let Some(below) = self.below(row) {
-                self.calibration.learn(below);
+                self.calibration.learn(below, stride);
             }
         }
         self.scored = self.rows.past();
@@ -150,26 +177,25 @@ impl Learner {
     /// none, or nothing was measured.
     fn below(&self, row: usize) -> Option<f64> {
         let known = self.rows.known_before(row);
+        if known < LEAST {
+            return None;
+        }
         let (mut sum, mut used) = (0.0, 0.0);
-        for base in 0..self.bases.len() {
-            let Some(error) = self.error(row, base) else { continue };
+        for (index, base) in self.bases.iter().enumerate() {
+            let Some(error) = self.error(row, index) else { continue };
             let share = |rows: &mut dyn Iterator<Item = usize>| {
                 let (mut below, mut all) = (0.0, 0.0);
                 for past in rows {
-                    let Some(other) = self.error(past, base) else { continue };
-                    let weight = recency(row - past);
+                    let (other, weight) = (base.errors[past], recency(row - past));
                     below += if other < error { weight } else { 0.0 };
-                    all += weight;
+                    all += if other.is_finite() { weight } else { 0.0 };
                 }
                 (all > 0.0).then(|| below / all)
             };
-            let recent = known.saturating_sub(Rows::MOST)..known;
-            if recent.len() < LEAST {
-                continue;
-            }
-            let Some(mut below) = share(&mut recent.rev().step_by(THINNED)) else { continue };
-            if let Some(forest) = &self.bases[base].forest {
-                let look = self.look(row, base);
+            let every = if base.forest.is_some() { THINNED * THINNED } else { 1 };
+            let Some(mut below) = share(&mut (known.saturating_sub(Rows::MOST)..known).rev().step_by(every)) else { continue };
+            if let Some(forest) = &base.forest {
+                let look = self.look(row, index);
                 let leaves = forest.leaves(&look);
                 let trees = leaves.len() as f64;
                 below *= UNLIKE;
@@ -192,13 +218,13 @@ impl Learner {
 
     /// Outcome minus forecast of a past row, in log space.
     fn error(&self, row: usize, base: usize) -> Option<f32> {
-        Some(self.rows.outcome(row)? - self.bases[base].forecasts[row]).filter(|error| error.is_finite())
+        self.bases[base].errors.get(row).copied().filter(|error| error.is_finite())
     }
 
     /// The past rows of a base with what each weighs for the last one. Their sum is 1; empty where there are too few.
     fn alike(&self, base: usize, now: usize) -> Vec<(usize, f64)> {
         let every = match self.recipe.likeness {
-            Likeness::Recent => 1,
+            Likeness::Recent | Likeness::Normal => 1,
             Likeness::Forest(_) => THINNED,
         };
         let recent = self.past().rev().step_by(every).filter(|row| self.error(*row, base).is_some());
@@ -238,6 +264,10 @@ impl Learner {
         let mut analogues = Vec::new();
         for (base, forecasts) in self.bases.iter().map(|base| &base.forecasts).enumerate() {
             let here = forecasts[now];
+            if matches!(self.recipe.likeness, Likeness::Normal) {
+                analogues.extend(self.normal(here, self.bases[0].spread));
+                continue;
+            }
             let alike = if here.is_finite() { self.alike(base, now) } else { Vec::new() };
             if alike.is_empty() {
                 continue;
@@ -249,7 +279,24 @@ impl Learner {
         }
         let most = self.rows.demand(self.most) * BEYOND;
         let forecast = Forecast::new(self.recipe.name, analogues, self.rows.offset(), most, day_ahead(demand))?;
-        Some(forecast.at_level(self.calibration.level()))
+        let forecast = forecast.at_level(self.calibration.level());
+        Some(match self.recipe.target {
+            Target::WindowMaximum => forecast,
+            Target::FirstStep => forecast.of_first(self.rows.shape().length),
+        })
+    }
+
+    /// The last window, moved to each of many quantiles of a normal distribution.
+    fn normal(&self, middle: f32, spread: f64) -> Vec<Analogue> {
+        const QUANTILES: usize = 400;
+        let Some(row) = self.past().rev().find(|row| self.rows.outcome(*row).is_some()).filter(|_| spread.is_finite()) else {
+            return Vec::new();
+        };
+        let outcome = self.rows.outcome(row).unwrap_or(middle);
+        let maximum = self.rows.demand(outcome);
+        let level = |i: usize| (i as f64 + 0.5) / QUANTILES as f64;
+        let factor = |i: usize| (f64::from(middle - outcome) + spread * normal_quantile(level(i))).exp();
+        (0..QUANTILES).map(|i| Analogue { window: self.rows.window(row), weight: 1.0, factor: factor(i), maximum }).collect()
     }
 
     /// The rows so far.
@@ -260,7 +307,22 @@ impl Learner {
 
 /// The weight of a row so many rows ago.
 fn recency(age: usize) -> f64 {
-    (-(age as f64) / forest::HALF_LIFE).exp2()
+    static AT: LazyLock<Vec<f64>> = LazyLock::new(|| (0..Rows::MOST + 64).map(|age| (-(age as f64) / forest::HALF_LIFE).exp2()).collect());
+    AT.get(age).or(AT.last()).copied().unwrap_or(0.0)
+}
+
+/// The deviation of a forecaster's errors on past rows, most of which it was fitted on.
+fn spread(rows: &Rows, fitted: &dyn Fitted) -> f64 {
+    let past = rows.past().saturating_sub(Rows::MOST)..rows.past();
+    let errors: Vec<f64> = past.filter_map(|row| Some(f64::from(rows.outcome(row)? - fitted.predict(rows, row)))).collect();
+    (errors.iter().map(|error| error * error).sum::<f64>() / errors.len().max(1) as f64).sqrt()
+}
+
+/// The quantile of the standard normal distribution, to 0.0005 (Abramowitz and Stegun 1964, *Handbook of Mathematical Functions*, 26.2.23).
+fn normal_quantile(p: f64) -> f64 {
+    let t = (-2.0 * p.min(1.0 - p).ln()).sqrt();
+    let above = t - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t) / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
+    if p < 0.5 { -above } else { above }
 }
 
 /// For the eye: the hourly maxima of the last day, moved to the level of the last hour. Flat where there is no day yet.

@@ -5,21 +5,20 @@ use linfa::traits::Fit;
 use linfa_linear::LinearRegression;
 use ndarray::{Array1, Array2};
 
-use super::rows::{Rows, column};
+use super::gram::{Gram, TERMS};
+use super::rows::{Features, Rows};
 use super::{Fitted, Forecaster};
 
 /// Ridge regression in log space.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear;
 
-/// Features, and the constant behind them.
-const TERMS: usize = column::LINEAR + 1;
 /// The ridge, relative to the sum of weights; features are standardised.
 const RIDGE: f64 = 0.01;
-/// After so many rows a row weighs half: two weeks of ten minutes.
-const HALF_LIFE: f64 = 2000.0;
+/// After so many days a row weighs half.
+const HALF_LIFE: f64 = 14.0;
 /// The fewest rows that a fit makes sense on.
-const LEAST_ROWS: usize = 100;
+const LEAST_ROWS: f64 = 100.0;
 /// Standardised features beyond this many deviations are clamped: nothing like them was learned from.
 const FAR: f64 = 5.0;
 
@@ -28,90 +27,55 @@ impl Forecaster for Linear {
         "linear"
     }
 
-    /// Weighted least squares with a ridge. The rows are first compressed into their Gram matrix; its Cholesky factor `R` and `z = R⁻ᵀ Xᵀ W y`
-    /// are as many rows as there are features with the same least-squares solution as all the others, and those are what `linfa-linear` solves.
+    /// Weighted least squares with a ridge, on features that are standardised by their weighted moments. The rows come compressed, a Gram matrix
+    /// a day; the Cholesky factor `R` of their sum and `z = R⁻ᵀ Xᵀ W y` are as many rows as there are features with the same least-squares
+    /// solution as all the others, and those are what `linfa-linear` solves.
     fn fit(&self, rows: &Rows, until: usize) -> Option<Box<dyn Fitted>> {
-        let until = until.min(rows.past());
-        let known: Vec<usize> = (until.saturating_sub(Rows::MOST)..until).filter(|row| rows.outcome(*row).is_some()).collect();
-        if known.len() < LEAST_ROWS {
+        let mut sums = Gram::default();
+        let mut n = 0.0;
+        for (age, day) in rows.days_before(until).rev().enumerate() {
+            sums.add(day, (-(age as f64) / HALF_LIFE).exp2());
+            n += day.weight();
+        }
+        if n < LEAST_ROWS {
             return None;
         }
-        let weight = |row: usize| (-((until - row) as f64) / HALF_LIFE).exp2();
-        let scale = Scale::of(rows, &known);
+        let weight = sums.weight();
+        let mean: [f64; TERMS] = std::array::from_fn(|i| sums.sum(i) / weight);
+        let inverse: [f64; TERMS] = std::array::from_fn(|i| 1.0 / (sums.product(i, i) / weight - mean[i].powi(2)).max(1e-12).sqrt());
+        let target = sums.outcome() / weight;
         let mut gram = [[0.0; TERMS]; TERMS];
-        let mut right = [0.0; TERMS];
-        let mut weights = 0.0;
-        for &row in &known {
-            let (x, y, weight) = (scale.apply(rows.features(row)), f64::from(rows.outcome(row)? - anchor(rows, row)), weight(row));
-            for i in 0..TERMS {
-                let wx = weight * x[i];
-                for (sum, x) in gram[i][..=i].iter_mut().zip(&x[..=i]) {
-                    *sum += wx * x;
-                }
-                right[i] += wx * y;
+        for i in 0..TERMS {
+            for j in 0..=i {
+                gram[i][j] = (sums.product(i, j) / weight - mean[i] * mean[j]) * inverse[i] * inverse[j];
             }
-            weights += weight;
+            gram[i][i] += RIDGE;
         }
-        for (i, row) in gram.iter_mut().enumerate() {
-            // The constant is hardly shrunk: just enough to keep the matrix regular.
-            row[i] += weights * if i + 1 == TERMS { 1e-9 } else { RIDGE };
-        }
+        let right = std::array::from_fn(|i| (sums.outcome_product(i) / weight - mean[i] * target) * inverse[i]);
         let (factor, z) = compress(&gram, &right)?;
         let solved = LinearRegression::new().with_intercept(false).fit(&Dataset::new(factor, z)).ok()?;
-        let coefficients: [f64; TERMS] = solved.params().to_vec().try_into().ok()?;
-        coefficients.iter().all(|c| c.is_finite()).then(|| Box::new(FittedLinear { coefficients, scale }) as Box<dyn Fitted>)
+        let slopes: [f64; TERMS] = solved.params().to_vec().try_into().ok()?;
+        let fitted = FittedLinear { slopes, target, mean, inverse, origin: *rows.origin() };
+        (target.is_finite() && fitted.slopes.iter().all(|slope| slope.is_finite())).then(|| Box::new(fitted) as Box<dyn Fitted>)
     }
 }
 
-/// What the regression tells the difference to: where features say nothing, the last five minutes go on.
-fn anchor(rows: &Rows, row: usize) -> f32 {
-    rows.features(row)[column::LAST]
-}
-
 struct FittedLinear {
-    coefficients: [f64; TERMS],
-    scale: Scale,
+    slopes: [f64; TERMS],
+    /// The mean of what is regressed: a window's maximum relative to the row's anchor.
+    target: f64,
+    /// Of the features, relative to the origin.
+    mean: [f64; TERMS],
+    /// Inverse deviations, so that one ridge suits all.
+    inverse: [f64; TERMS],
+    origin: Features,
 }
 
 impl Fitted for FittedLinear {
     fn predict(&self, rows: &Rows, row: usize) -> f32 {
-        let x = self.scale.apply(rows.features(row));
-        anchor(rows, row) + x.iter().zip(&self.coefficients).map(|(x, c)| x * c).sum::<f64>() as f32
-    }
-}
-
-/// Means and inverse deviations of the features, so that one ridge suits all.
-struct Scale {
-    mean: [f64; column::LINEAR],
-    inverse: [f64; column::LINEAR],
-}
-
-impl Scale {
-    fn of(rows: &Rows, known: &[usize]) -> Self {
-        let n = known.len() as f64;
-        let (mut mean, mut inverse) = ([0.0; column::LINEAR], [0.0; column::LINEAR]);
-        for &row in known {
-            for (mean, x) in mean.iter_mut().zip(rows.features(row)) {
-                *mean += f64::from(*x) / n;
-            }
-        }
-        for &row in known {
-            for ((sum, x), mean) in inverse.iter_mut().zip(rows.features(row)).zip(&mean) {
-                *sum += (f64::from(*x) - mean).powi(2) / n;
-            }
-        }
-        for sum in &mut inverse {
-            *sum = 1.0 / sum.sqrt().max(1e-6);
-        }
-        Self { mean, inverse }
-    }
-
-    /// The standardised features and the constant.
-    fn apply(&self, x: &[f32]) -> [f64; TERMS] {
-        std::array::from_fn(|i| match (self.mean.get(i), self.inverse.get(i)) {
-            (Some(mean), Some(inverse)) => ((f64::from(x[i]) - mean) * inverse).clamp(-FAR, FAR),
-            _ => 1.0,
-        })
+        let x = rows.features(row);
+        let away = |i: usize| ((f64::from(x[i] - self.origin[i]) - self.mean[i]) * self.inverse[i]).clamp(-FAR, FAR);
+        rows.anchor(row) + (self.target + (0..TERMS).map(|i| away(i) * self.slopes[i]).sum::<f64>()) as f32
     }
 }
 

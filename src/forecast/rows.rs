@@ -2,8 +2,10 @@
 
 use std::f64::consts::TAU;
 
+use super::gram::Gram;
 use super::period;
-use crate::model::Demand;
+use crate::model::calendar::{Day, Wall};
+use crate::model::{Calendar, Demand};
 
 /// How far ahead a window lies, in minutes: from `t + lead` to `t + lead + length` for a decision at minute `t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) mod column {
     pub(in crate::forecast) const AGO: usize = 21;
     /// The window maximum of a day ago.
     pub(in crate::forecast) const YESTERDAY: usize = AGO + 3;
+    /// The window maximum of a week ago.
+    pub(in crate::forecast) const LAST_WEEK: usize = AGO + 6;
     /// The mean of window maxima at this time of day over two weeks, recent days weighing more.
     pub(in crate::forecast) const PROFILE: usize = 29;
     /// How many of the columns are demand, or a difference of such.
@@ -64,15 +68,25 @@ pub struct Rows {
     spacing: usize,
     /// What is added to demand before the log is taken: it keeps small values from mattering more than large ones.
     offset: f64,
+    /// The first minute of demand, since the epoch.
+    start: i64,
     /// The minute of each decision.
     at: Vec<usize>,
     /// The minutes that were known at each.
     known: Vec<usize>,
+    calendar: Calendar,
+    /// The clock on the wall at each.
+    walls: Vec<Wall>,
     features: Vec<Features>,
     /// The log of each window's maximum; NaN where it is not known, or was not measured.
     outcomes: Vec<f32>,
     /// The rows before this one have had their windows.
     past: usize,
+    /// Those rows, compressed by the day; features count from the first row's.
+    days: Vec<Gram>,
+    /// Logs of the bins before minute `binned`, at least of the last day, the oldest first.
+    bins: Vec<f32>,
+    binned: usize,
     period: Option<usize>,
 }
 
@@ -80,7 +94,7 @@ impl Rows {
     /// The history that is learned from: four weeks of rows ten minutes apart.
     pub(in crate::forecast) const MOST: usize = 4032;
     /// Rows between two looks for a free period.
-    const PERIOD_EVERY: usize = 36;
+    const PERIOD_EVERY: usize = 72;
 
     /// None yet, `spacing` minutes apart. `demand` tells the scale.
     pub fn new(shape: Shape, spacing: usize, demand: &Demand) -> Self {
@@ -92,13 +106,25 @@ impl Rows {
             shape,
             spacing,
             offset: 0.25 * median + 0.25 * mean + 1e-9,
+            start: demand.start().div_euclid(60),
             at: Vec::new(),
             known: Vec::new(),
+            calendar: Calendar::default(),
+            walls: Vec::new(),
             features: Vec::new(),
             outcomes: Vec::new(),
             past: 0,
+            days: Vec::new(),
+            bins: Vec::new(),
+            binned: 0,
             period: None,
         }
+    }
+
+    /// By this calendar instead of UTC without holidays; before the first row.
+    #[must_use]
+    pub fn by(self, calendar: &Calendar) -> Self {
+        Self { calendar: calendar.clone(), ..self }
     }
 
     /// How many there are.
@@ -119,6 +145,12 @@ impl Rows {
     /// Rows before this one have had their windows.
     pub fn past(&self) -> usize {
         self.past
+    }
+
+    /// Where in the week a row stands by local time, counted in rows.
+    pub(super) fn slot(&self, row: usize) -> usize {
+        let local = self.at[row] as i64 + self.start + i64::from(self.walls[row].ahead);
+        (local.rem_euclid(7 * DAY as i64) as usize / self.spacing) % (7 * self.day())
     }
 
     /// The features of a row.
@@ -167,12 +199,16 @@ impl Rows {
         while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
             let from = self.window(self.past);
             let outcome = demand.outcome(from, from + self.shape.length);
-            self.outcomes[self.past] = outcome.map_or(f32::NAN, |demand| self.log(demand));
+            if let Some(outcome) = outcome {
+                self.enter(self.past, self.log(outcome));
+            }
             self.past += 1;
         }
         if self.len().is_multiple_of(Self::PERIOD_EVERY) {
             self.period = period::free_period(demand, known, |demand| self.log(demand));
         }
+        self.bin(demand, known);
+        self.walls.push(self.calendar.wall(demand.at(at)));
         let features = self.look(demand, at, known);
         self.at.push(at);
         self.known.push(known);
@@ -180,39 +216,74 @@ impl Rows {
         self.outcomes.push(f32::NAN);
     }
 
+    /// Moves the bins on to minute `known`: the new ones only, where they go on from where the last ones ended.
+    fn bin(&mut self, demand: &Demand, known: usize) {
+        let moved = known - self.binned.min(known);
+        let new = if moved.is_multiple_of(BIN) && moved < DAY && !self.bins.is_empty() { moved / BIN } else { DAY_BINS };
+        self.bins.extend((0..new).rev().map(|back| (demand.bin(known, back) + self.offset).ln() as f32));
+        self.binned = known;
+    }
+
+    /// Enters a row's outcome.
+    fn enter(&mut self, row: usize, outcome: f32) {
+        self.outcomes[row] = outcome;
+        let (day, target) = (row / self.day(), outcome - self.anchor(row));
+        if self.days.len() <= day {
+            self.days.resize_with(day + 1, Gram::default);
+        }
+        self.days[day].enter(&self.features[row], &self.features[0], target);
+    }
+
+    /// What a regression tells the difference to: where features say nothing, the last five minutes go on.
+    pub(super) fn anchor(&self, row: usize) -> f32 {
+        self.features[row][column::LAST]
+    }
+
+    /// What the features of compressed rows count from.
+    pub(super) fn origin(&self) -> &Features {
+        &self.features[0]
+    }
+
+    /// The last four weeks of rows before `until` whose outcome is known, compressed by the day, the oldest first. Of the day that `until`
+    /// cuts all rows or none.
+    pub(super) fn days_before(&self, until: usize) -> std::slice::Iter<'_, Gram> {
+        let last = if until >= self.past { self.days.len() } else { (until / self.day()).min(self.days.len()) };
+        self.days[last.saturating_sub(Self::MOST / self.day())..last].iter()
+    }
+
     /// The features of a decision at minute `at`. Reads no minute from `known` on.
     fn look(&self, demand: &Demand, at: usize, known: usize) -> Features {
         let mut x = [0.0; column::ALL];
         let row = self.len();
         // Bins, the last one first, and what they and the means say of ever longer stretches.
-        for (i, back) in [0, 1, 2, 3, 4, 5, 8, 11].into_iter().enumerate() {
-            x[i] = self.log(demand.bin(known, back));
+        let bins = &self.bins[self.bins.len() - DAY_BINS..];
+        for (i, back) in [1, 2, 3, 4, 5, 6, 9, 12].into_iter().enumerate() {
+            x[i] = bins[DAY_BINS - back];
         }
         x[8] = self.log(demand.mean(known, BIN));
-        let mut bins = [0.0; DAY_BINS];
-        for (back, bin) in bins.iter_mut().enumerate() {
-            *bin = demand.bin(known, back);
-        }
-        let (mut greatest, mut seen) = (0.0_f64, 0);
+        let (mut greatest, mut seen) = (f32::NEG_INFINITY, 0);
         for (i, stretch) in [6, 12, 24, 48, 144, DAY_BINS].into_iter().enumerate() {
-            greatest = bins[seen..stretch].iter().copied().fold(greatest, f64::max);
+            greatest = bins[DAY_BINS - stretch..DAY_BINS - seen].iter().fold(greatest, |most, bin| if *bin > most { *bin } else { most });
             seen = stretch;
-            x[column::RECENT + 2 * i] = self.log(greatest);
+            x[column::RECENT + 2 * i] = greatest;
             x[column::RECENT + 2 * i + 1] = self.log(demand.mean(known, stretch * BIN));
         }
         let recent = x[column::RECENT];
 
         // Windows as they were some time ago.
         let ago = |minutes: usize| self.window_maximum(demand, at, minutes, 0, known);
-        let yesterday = ago(DAY).unwrap_or(recent);
+        let day = self.last_alike(row, 1);
+        let yesterday = ago(day).unwrap_or(recent);
         let near = [60, 120, 180].map(|minutes| ago(minutes).unwrap_or(recent));
-        let beside = [DAY - self.spacing, DAY + self.spacing].map(|minutes| ago(minutes).unwrap_or(yesterday));
-        let last_week = ago(7 * DAY).unwrap_or(yesterday);
+        let beside = [day - self.spacing.min(day), day + self.spacing].map(|minutes| ago(minutes).unwrap_or(yesterday));
+        let week = self.last_alike(row, 7);
+        let last_week = ago(week).unwrap_or(yesterday);
         x[column::AGO..column::AGO + 7].copy_from_slice(&[near[0], near[1], near[2], yesterday, beside[0], beside[1], last_week]);
-        x[28] = yesterday - self.log(demand.bin(known.saturating_sub(DAY).max(1).min(known), 0));
+        x[28] = yesterday - self.log(demand.bin(known.saturating_sub(day).max(1).min(known), 0));
         let (mut sum, mut weights, mut most) = (0.0, 0.0, f32::NEG_INFINITY);
         for days in 1..=14 {
-            let Some(before) = row.checked_sub(days * self.day()).and_then(|row| self.outcome(row)) else { continue };
+            let Some(then) = self.days_ago(row, days).filter(|then| self.is_like(row, *then)) else { continue };
+            let Some(before) = self.outcome(then) else { continue };
             let weight = 0.8_f32.powi(days as i32);
             sum += weight * before;
             weights += weight;
@@ -222,11 +293,10 @@ impl Rows {
         }
         x[column::PROFILE] = if weights > 0.0 { sum / weights } else { recent };
         x[column::PROFILE + 1] = if most.is_finite() { most } else { recent };
-        let logs: Vec<f32> = bins[..25].iter().map(|bin| self.log(*bin)).collect();
-        x[column::RESTLESSNESS] = logs.windows(2).map(|pair| (pair[0] - pair[1]).abs()).sum::<f32>() / 24.0;
+        x[column::RESTLESSNESS] = bins[DAY_BINS - 25..].windows(2).map(|pair| (pair[0] - pair[1]).abs()).sum::<f32>() / 24.0;
 
         // The clock.
-        let minute = demand.at(at).div_euclid(60).rem_euclid(DAY as i64) as usize; // UTC
+        let minute = self.walls[row].minute;
         let angle = TAU * minute as f64 / DAY as f64;
         x[32..36].copy_from_slice(&[angle.sin(), angle.cos(), (2.0 * angle).sin(), (2.0 * angle).cos()].map(|v| v as f32));
         let slot = minute % 60 / 10;
@@ -234,7 +304,7 @@ impl Rows {
             x[35 + slot] = 1.0;
         }
 
-        self.spikes(&bins, &mut x);
+        spikes(bins, &mut x);
         let period = self.period.map(|bins| bins * BIN);
         // The first multiple of the period whose window is known with its margin.
         let unknown = (at + self.shape.lead + self.shape.length + BIN).saturating_sub(known);
@@ -245,12 +315,37 @@ impl Rows {
                 x[column::PERIODIC + 2 * turn + i] = then.unwrap_or(recent);
             }
         }
-        for (i, lag) in [60, DAY, 7 * DAY].into_iter().enumerate() {
+        for (i, lag) in [60, day, week].into_iter().enumerate() {
             let around = self.window_maximum(demand, at, lag, self.spacing, known);
             x[column::PERIODIC + 4 + i] = around.unwrap_or(x[column::YESTERDAY]);
         }
         x[column::PERIOD] = self.period.unwrap_or(0) as f32;
         x
+    }
+
+    /// The row at the same local time so many days ago.
+    fn days_ago(&self, row: usize, days: usize) -> Option<usize> {
+        let then = row.checked_sub(days * self.day())?;
+        let moved = self.walls[row].ahead - self.walls[then].ahead; // a change of the hour lies between
+        let rows = (moved.abs() as usize + self.spacing / 2) / self.spacing;
+        if moved < 0 { then.checked_sub(rows) } else { Some(then + rows).filter(|then| *then < row) }
+    }
+
+    fn is_like(&self, row: usize, past: usize) -> bool {
+        self.walls[row].day.is_like(self.walls[past].day)
+    }
+
+    /// Minutes since the same local time `days` ago or, where a holiday stands between, on the last day that is like a row's.
+    fn last_alike(&self, row: usize, days: usize) -> usize {
+        let like = (days..=14).find_map(|days| {
+            // A week's rhythm is kept, but for holidays.
+            if days > 7 && days != 14 && self.walls[row].day != Day::Holiday {
+                return None;
+            }
+            let then = self.days_ago(row, days).filter(|then| self.is_like(row, *then))?;
+            Some((days * DAY).saturating_add_signed((self.walls[then].ahead - self.walls[row].ahead) as isize))
+        });
+        like.unwrap_or(days * DAY)
     }
 
     /// The log maximum over a decision's window as it was `ago` minutes earlier, with a margin to both sides, as far as it is known.
@@ -259,21 +354,21 @@ impl Rows {
         let to = (at + self.shape.lead + self.shape.length + margin).checked_sub(ago)?.min(known);
         demand.greatest_measured(from, to).map(|demand| self.log(demand))
     }
+}
 
-    /// When the last spikes began: upward crossings of the level half way between the day's mean and its maximum.
-    fn spikes(&self, bins: &[f64; DAY_BINS], x: &mut Features) {
-        let middle = self.demand(f32::midpoint(x[column::DAY_MAXIMUM], x[column::DAY_MEAN]));
-        let mut begun = [DAY_BINS as f32; 3];
-        let mut count = 0;
-        for back in 0..DAY_BINS - 1 {
-            if bins[back] > middle && bins[back + 1] <= middle {
-                if let Some(begun) = begun.get_mut(count) {
-                    *begun = back as f32;
-                }
-                count += 1;
+/// When the last spikes began: upward crossings of the level half way between the day's mean and its maximum.
+fn spikes(bins: &[f32], x: &mut Features) {
+    let middle = f32::midpoint(x[column::DAY_MAXIMUM], x[column::DAY_MEAN]);
+    let mut begun = [DAY_BINS as f32; 3];
+    let mut count = 0;
+    for (back, pair) in bins.windows(2).rev().enumerate() {
+        if pair[1] > middle && pair[0] <= middle {
+            if let Some(begun) = begun.get_mut(count) {
+                *begun = back as f32;
             }
+            count += 1;
         }
-        let [first, second, third] = begun;
-        x[column::SPIKES..column::SPIKES + 5].copy_from_slice(&[first, second - first, second - 2.0 * first, third - second, count as f32]);
     }
+    let [first, second, third] = begun;
+    x[column::SPIKES..column::SPIKES + 5].copy_from_slice(&[first, second - first, second - 2.0 * first, third - second, count as f32]);
 }

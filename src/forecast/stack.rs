@@ -1,6 +1,6 @@
 //! Several forecasts in one: a stack that trusts who was right lately, and a median that trusts nobody.
 
-use super::naive::{NAIVE, RECENT, SEASONAL_NAIVE};
+use super::naive::{NAIVE, RECENT, SeasonalNaive};
 use super::rows::Rows;
 use super::{Fitted, Forecaster, HoltWinters, Linear, ProfileLevel};
 
@@ -10,7 +10,7 @@ use super::{Fitted, Forecaster, HoltWinters, Linear, ProfileLevel};
 pub struct Stack;
 
 /// Who is in the stack.
-const EXPERTS: [&dyn Forecaster; 6] = [&NAIVE, &RECENT, &SEASONAL_NAIVE, &ProfileLevel, &HoltWinters, &Linear];
+const EXPERTS: [&dyn Forecaster; 6] = [&NAIVE, &RECENT, &SeasonalNaive, &ProfileLevel, &HoltWinters, &Linear];
 /// Days on which experts are tried.
 const TRIED_DAYS: usize = 2;
 /// After so many days an error counts half.

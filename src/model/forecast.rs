@@ -55,6 +55,8 @@ pub struct Forecast {
     pub ahead: Vec<f64>,
     /// The share of the analogues' weight at which the high value stands.
     level: f64,
+    /// Of each window the minutes from its first on that it tells of.
+    told: usize,
 }
 
 impl Forecast {
@@ -65,13 +67,24 @@ impl Forecast {
         for analogue in &mut analogues {
             analogue.weight /= sum;
         }
-        (!analogues.is_empty()).then(|| Self { model, analogues, offset, most: most.max(0.0), ahead, level: 0.95 })
+        (!analogues.is_empty()).then(|| Self { model, analogues, offset, most: most.max(0.0), ahead, level: 0.95, told: usize::MAX })
     }
 
     /// The same with its high value at this share of the weight: 0.95, moved by how past forecasts did.
     #[must_use]
     pub fn at_level(self, level: f64) -> Self {
         Self { level, ..self }
+    }
+
+    /// The same, where it tells of the first so many minutes of its windows only.
+    #[must_use]
+    pub fn of_first(self, minutes: usize) -> Self {
+        Self { told: minutes, ..self }
+    }
+
+    /// The minutes of a window of `length` of which it tells.
+    pub fn told(&self, length: usize) -> usize {
+        self.told.min(length).max(1)
     }
 
     /// The point forecast of the window maximum, in the signal's unit: the median, which has the least absolute error.

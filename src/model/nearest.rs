@@ -11,8 +11,13 @@ pub fn with_nearest(message: &str) -> String {
 fn nearest_in(message: &str) -> Option<&str> {
     let rest = &message[message.find("unknown field `").or_else(|| message.find("unknown variant `"))?..];
     let mut quoted = rest.split('`').skip(1).step_by(2);
-    let unknown = quoted.next()?;
-    quoted
+    nearest(quoted.next()?, quoted)
+}
+
+/// The known word that is nearest to an unknown one, where one is near.
+pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
         .map(|known| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &known.to_lowercase()), known))
         .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
         .min()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Millicores, Route, WorkloadKind};
+use super::{Bytes, Calendar, Millicores, Route, WorkloadKind};
 
 /// The `apiVersion` of a [`ScalingPolicy`].
 pub const API_VERSION: &str = "prescale.dev/v1alpha1";
@@ -60,6 +60,9 @@ pub struct Spec {
     /// How old the last sample may be. Default: 15m.
     #[serde(default = "default_stale_after", with = "duration")]
     pub stale_after: Duration,
+    /// The clock that demand follows, and its holidays. Default: UTC, none.
+    #[serde(default)]
+    pub calendar: Calendar,
     /// Bounds and steps of the floor.
     #[serde(default)]
     pub replicas: ReplicasPolicy,
@@ -433,6 +436,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, leadTime: 3m, staleAfter: 5m, \
+            calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}, \
             replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, spare: 0.5, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod absurd_demand;
 mod bad_input;
 mod cli;
 mod collect_files;
