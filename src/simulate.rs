@@ -14,7 +14,6 @@
 
 pub mod backtest;
 pub mod baseline;
-mod budget;
 mod histogram;
 pub mod hull;
 mod known;

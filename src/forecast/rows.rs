@@ -198,7 +198,7 @@ impl Rows {
     pub fn push(&mut self, demand: &Demand, at: usize, known: usize) {
         while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
             let from = self.window(self.past);
-            let outcome = demand.greatest_measured(from, from + self.shape.length);
+            let outcome = demand.outcome(from, from + self.shape.length);
             if let Some(outcome) = outcome {
                 self.enter(self.past, self.log(outcome));
             }

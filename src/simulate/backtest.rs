@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::budget::Budget;
 use super::pilot::Pilot;
 use super::score::perfect;
 use super::trace::{holds_for, median_step};
 use super::{Cadence, DAY, Hpa, Known, MINUTE, Score, Trace, replay};
-use crate::decide::{Carrier, Curve, Need, Running};
+use crate::decide::{Budget, Carrier, Curve, Need, Running};
 use crate::forecast::{Learner, Recipe, Shape};
 use crate::model::{Demand, Forecast};
 
