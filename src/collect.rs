@@ -1,5 +1,6 @@
 //! History of the workloads that policies name, from Prometheus or from files. One workload's failure is data, never an error of the run.
 
+mod censored;
 mod files;
 mod policies;
 mod prometheus;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::clients::prometheus::{self as client, Health, Prometheus, PrometheusError};
 use crate::model::policy::duration;
 use crate::model::snapshot::Usage;
-use crate::model::{HoldReason, Series, Signal, WorkloadId};
+use crate::model::{Censored, HoldReason, Series, Signal, WorkloadId};
 
 pub use policies::{Governed, governed};
 pub use snapshot::snapshot;
@@ -53,14 +54,14 @@ pub struct Wanted {
     /// The workload.
     pub id: WorkloadId,
     /// What drives it.
-    pub signal: Signal,
+    pub signals: BTreeSet<Signal>,
 }
 
 /// What was learned of one workload.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
-    /// What drives it, or why that is not known.
-    pub demand: Result<Series, HoldReason>,
+    /// The demand of each signal that was asked for, or why it is not known.
+    pub demand: BTreeMap<Signal, Result<Series, HoldReason>>,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
     /// From a pod's creation to Ready: the 95th percentile of the starts seen.
@@ -73,6 +74,8 @@ pub struct History {
     pub hpa_min: Option<Series>,
     /// The HPA's `maxReplicas`.
     pub hpa_max: Option<Series>,
+    /// When demand was cut short.
+    pub censored: Censored,
     /// What besides the demand could not be asked for, and why.
     pub troubles: Vec<HoldReason>,
 }
@@ -174,17 +177,9 @@ pub enum SourceError {
 }
 
 impl History {
-    fn of(demand: Result<Series, HoldReason>) -> Self {
-        Self {
-            demand,
-            usage: BTreeMap::new(),
-            startup: None,
-            restarts: None,
-            ready: None,
-            hpa_min: None,
-            hpa_max: None,
-            troubles: Vec::new(),
-        }
+    fn of(wanted: &Wanted, demand: impl Fn(&Signal) -> Result<Series, HoldReason>) -> Self {
+        let demand = wanted.signals.iter().map(|signal| (signal.clone(), demand(signal))).collect();
+        Self { demand, ..Self::default() }
     }
 }
 

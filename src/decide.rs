@@ -1,22 +1,21 @@
 //! From what is known and forecast to a [`Plan`]. Pure and total: trouble with one workload is a [`Held`], never an error.
 
+mod budget;
+mod guards;
 mod hpa;
 mod need;
 mod replicas;
 mod requests;
 mod tuning;
 
-use std::collections::BTreeMap;
+use chrono::TimeDelta;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::model::{Change, Field, Foreseen, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Snapshot, Value, Window};
+use guards::Past;
 
-use crate::model::policy::delta;
-use crate::model::{
-    Change, Field, Foreseen, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Record, Rhythm, Snapshot, Value, Window, WorkloadId,
-};
-
+pub use budget::Budget;
 pub use hpa::{Hpa, Running};
-pub use need::{Carrier, Curve, Need, replicas_for, worth};
+pub use need::{Carrier, Curve, Need, replicas_for, staffed, worth};
 pub use replicas::capacity;
 pub use tuning::{Tunable, hpa_of, set_so, tunable};
 
@@ -34,8 +33,8 @@ pub struct Settings {
     pub lead: TimeDelta,
 }
 
-/// What will change and what is held back, from a forecast for each workload of the snapshot in its order.
-pub fn plan(snapshot: &Snapshot, outlook: &[Result<Foreseen, HoldReason>], settings: &Settings) -> Plan {
+/// What will change and what is held back, from a forecast for each signal of each workload of the snapshot in their order.
+pub fn plan(snapshot: &Snapshot, outlook: &[Vec<Result<Foreseen, HoldReason>>], settings: &Settings) -> Plan {
     let mut plan = Plan {
         at: snapshot.now,
         window: Window::of_decision(snapshot.now, settings.lead, settings.every),
@@ -52,14 +51,14 @@ pub fn plan(snapshot: &Snapshot, outlook: &[Result<Foreseen, HoldReason>], setti
             why: amiss.why.clone(),
         });
     }
-    let moved = last_moves(&snapshot.past);
+    let mut past = Past::of(&snapshot.past);
     for (workload, foreseen) in snapshot.workloads.iter().zip(outlook) {
-        let rests_until = moved.get(&workload.rendered.id).map(|at| *at + delta(workload.policy.spec.replicas.cool_down));
-        let mut decisions = replicas::decide(workload, foreseen, rests_until, snapshot, &mut plan.outlooks);
+        let past = past.entry(&workload.rendered.id).or_default();
+        let mut decisions = replicas::decide(workload, foreseen, past, snapshot, &mut plan.outlooks);
         decisions.extend(tuning::decide(workload));
         decisions.extend(requests::decide(workload, snapshot.now));
         // What failed besides the demand; where that failed as well, one cause is told once.
-        if workload.demand.is_ok() {
+        if workload.is_measured() {
             let mut troubles = workload.troubles.clone();
             troubles.dedup();
             decisions.extend(troubles.into_iter().map(Decision::hold));
@@ -121,12 +120,6 @@ fn object_of(workload: &Observed) -> ObjectRef {
         namespace: id.namespace.clone(),
         name: id.name.clone(),
     }
-}
-
-/// When each workload's floor was last changed in Git.
-fn last_moves(past: &[Record]) -> BTreeMap<&WorkloadId, DateTime<Utc>> {
-    let moved = |record: &&Record| record.commit.is_some() && record.changed.iter().any(|change| change.field.rhythm() == Rhythm::Floor);
-    past.iter().filter(moved).map(|record| (&record.workload, record.at)).collect() // the oldest first, so the latest stays
 }
 
 #[cfg(test)]

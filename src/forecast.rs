@@ -26,7 +26,8 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::delta;
-use crate::model::{Calendar, Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
+use crate::model::snapshot::Driven;
+use crate::model::{Calendar, Censored, Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
 
 pub use calibration::{Calibration, WANTED};
 pub use forest::Growth;
@@ -74,27 +75,24 @@ impl Settings {
 /// The least history that is forecast from: with less than a day, time of day means nothing.
 pub const LEAST_HISTORY: TimeDelta = TimeDelta::days(1);
 
-/// A forecast for each workload of the snapshot, in its order; where there can be none, why.
-pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Result<Foreseen, HoldReason>> {
-    snapshot
-        .workloads
-        .iter()
-        .map(|workload| {
-            let demand = workload.demand.as_ref().map_err(Clone::clone)?;
-            check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
-            let window = settings.window(workload, snapshot.now);
-            let foreseen = by(champion(workload), demand, snapshot.now, window, &workload.policy.spec.calendar);
-            match foreseen {
-                Err(HoldReason::ShortHistory { .. }) => sibling::borrow(workload, snapshot, settings).map_or(foreseen, Ok),
-                foreseen => foreseen,
-            }
-        })
-        .collect()
+/// A forecast for each signal of each workload of the snapshot, in their order; where there can be none, why.
+pub fn all(snapshot: &Snapshot, settings: &Settings) -> Vec<Vec<Result<Foreseen, HoldReason>>> {
+    let one = |workload: &Observed, driven: &Driven| {
+        let demand = driven.demand.as_ref().map_err(Clone::clone)?;
+        check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
+        let window = settings.window(workload, snapshot.now);
+        let calendar = &workload.policy.spec.calendar;
+        match by(champion(driven), demand, &workload.censored, snapshot.now, window, calendar) {
+            Err(why @ HoldReason::ShortHistory { .. }) => sibling::borrow(workload, driven, snapshot, settings).ok_or(why),
+            foreseen => foreseen,
+        }
+    };
+    snapshot.workloads.iter().map(|workload| workload.signals.iter().map(|driven| one(workload, driven)).collect()).collect()
 }
 
-/// The model that its study says is best for a workload, or the usual one.
-fn champion(workload: &Observed) -> &'static Recipe {
-    workload.study.as_ref().ok().and_then(|study| Recipe::named(&study.model)).unwrap_or_else(Recipe::usual)
+/// The model that its study says is best for a signal, or the usual one.
+fn champion(driven: &Driven) -> &'static Recipe {
+    driven.study.as_ref().ok().and_then(|study| Recipe::named(&study.model)).unwrap_or_else(Recipe::usual)
 }
 
 /// Data must be recent: nothing is scaled on silence.
@@ -107,27 +105,41 @@ fn check_fresh(demand: &Series, now: DateTime<Utc>, limit: TimeDelta) -> Result<
 
 /// The forecast of the maximum over `window` by the usual model, from what was known of `demand` at `now`, on a calendar.
 pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window, calendar: &Calendar) -> Result<Foreseen, HoldReason> {
-    by(Recipe::usual(), demand, now, window, calendar)
+    by(Recipe::usual(), demand, &Censored::default(), now, window, calendar)
 }
 
-fn by(recipe: &'static Recipe, demand: &Series, now: DateTime<Utc>, window: Window, calendar: &Calendar) -> Result<Foreseen, HoldReason> {
+/// Windows in which demand was cut short are not learned from, unless too few are left.
+fn by(
+    recipe: &'static Recipe,
+    demand: &Series,
+    censored: &Censored,
+    now: DateTime<Utc>,
+    window: Window,
+    calendar: &Calendar,
+) -> Result<Foreseen, HoldReason> {
     let known = demand.known_at(now.timestamp());
     let have = known.measured_span();
     let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };
     if have < LEAST_HISTORY {
         return Err(too_short());
     }
-    let demand = Demand::of(&known);
+    let mut demand = Demand::of(&known);
+    censored.stretches().for_each(|(_, from, to)| demand.censor(from, to));
     let minutes = |span: TimeDelta| span.num_minutes().max(0) as usize;
     let shape = Shape { lead: minutes(window.from - now), length: minutes(window.length()).max(1) };
     let behind = (now.timestamp() - demand.end()) / 60;
     let mut learner = Learner::new(recipe, shape, 10, &demand).by(calendar);
     let last = demand.len() + behind as usize;
-    for at in (last % 10..=last).step_by(10) {
+    // What lies before the rows that are learned from is looked up by them.
+    let first = last.saturating_sub(10 * Rows::MOST).max(last % 10);
+    for at in (first..=last).step_by(10) {
         learner.advance(&demand, at, at.saturating_sub(behind as usize));
     }
-    let forecast = learner.forecast(&demand).ok_or_else(too_short)?;
-    Ok(Foreseen { window, demand, forecast, borrowed: None })
+    match learner.forecast(&demand) {
+        Some(forecast) => Ok(Foreseen { window, demand, forecast, borrowed: None }),
+        None if censored.stretches().next().is_some() => by(recipe, &known, &Censored::default(), now, window, calendar),
+        None => Err(too_short()),
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +148,7 @@ mod bad_input;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::calendar;
+    use crate::model::{Cause, calendar};
 
     const DAY: usize = 288;
 
@@ -204,6 +216,26 @@ mod tests {
         assert!(on[0] < 40.0 && on[1] > 80.0, "{on:?}");
         let after = [&holidays, &Calendar::default()].map(|by| high_at("2026-12-24T07:50:00Z", &holidays, by, shop));
         assert!(after[0] > 60.0 && after[1] < after[0] / 2.0, "{after:?}");
+    }
+
+    #[test]
+    fn what_was_cut_short_is_not_learned() {
+        // Every other day at noon the pods answer no more than half of what is asked.
+        let noon = |i: usize| (DAY / 2 - 24..DAY / 2 + 24).contains(&(i % DAY));
+        let is_cut = |i: usize| noon(i) && (i / DAY).is_multiple_of(2);
+        let until = DAY * 14 + DAY / 2;
+        let (history, now) = series((0..until).map(|i| if is_cut(i) { 60.0 } else { daily(i) }));
+        let marks = Series::new(history.start(), 300, (0..until).map(|i| f64::from(u8::from(is_cut(i)))));
+        let censored = Censored::new([(Cause::Throttled, marks)].into());
+        let all = Censored::new([(Cause::Errors, Series::new(history.start(), 300, vec![1.0; until]))].into());
+        let nothing = Censored::default();
+        let foreseen = |censored| by(Recipe::usual(), &history, censored, now, ahead(now), &Calendar::default()).unwrap();
+        let low = |foreseen: &Foreseen| {
+            let analogues = foreseen.forecast.analogues().iter();
+            analogues.filter(|a| noon(a.window / 5) && a.maximum < 61.0).count()
+        };
+        assert!(low(&foreseen(&nothing)) > 0 && low(&foreseen(&censored)) == 0);
+        assert_eq!(foreseen(&all).forecast, foreseen(&nothing).forecast, "a bound is better than nothing");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | workload | [`WorkloadId`], as rendered; [`RenderedWorkload`] is what an overlay says of it |
 //! | demand | [`Series`] of a [`Signal`]; [`Demand`] is the same by the minute |
+//! | cut short | [`Censored`]: when demand was at least what was measured |
 //! | policy | [`ScalingPolicy`] |
 //! | forecast | [`Forecast`] of the maximum over a [`Window`] |
 //! | study | [`Study`]: what a replay says is best for a workload |
@@ -12,6 +13,7 @@
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
 pub mod calendar;
+pub mod censored;
 pub mod demand;
 pub mod edit;
 pub mod field;
@@ -33,6 +35,7 @@ pub mod value;
 pub mod workload;
 
 pub use calendar::Calendar;
+pub use censored::{Cause, Censored};
 pub use demand::Demand;
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};

@@ -15,7 +15,6 @@
 
 pub mod backtest;
 pub mod baseline;
-mod budget;
 mod cores;
 mod histogram;
 pub mod hull;

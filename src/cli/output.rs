@@ -94,6 +94,21 @@ impl Report {
         })
     }
 
+    /// The workload, with the signal where it has several.
+    fn named(&self, outlook: &Outlook) -> String {
+        let same = self.outlooks.iter().filter(|other| (&other.workload, &other.overlay) == (&outlook.workload, &outlook.overlay));
+        if same.count() > 1 { format!("{} ({})", outlook.workload, outlook.signal) } else { outlook.workload.to_string() }
+    }
+
+    /// Whose demand was not always measured in full.
+    fn cut_short(&self) -> impl Iterator<Item = String> {
+        let some = self.outlooks.iter().filter(|outlook| outlook.censored > 0.0);
+        some.map(|outlook| {
+            let percent = message::trimmed(outlook.censored * 100.0, 1);
+            format!("{}: demand was cut short in {percent} % of the last week, which is not learned from", self.named(outlook))
+        })
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}\n", styled(BOLD, &self.heading()));
         if !self.outlooks.is_empty() {
@@ -101,7 +116,7 @@ impl Report {
             for outlook in &self.outlooks {
                 let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
                 table.add_row([
-                    outlook.workload.to_string(),
+                    self.named(outlook),
                     history,
                     ahead,
                     message::amount(outlook.peak, &outlook.signal),
@@ -110,6 +125,9 @@ impl Report {
                 ]);
             }
             let _ = writeln!(text, "\n{}", trim(&table));
+            for line in self.cut_short() {
+                let _ = writeln!(text, "{}", styled(DIM, &line));
+            }
         }
         if !self.changes.is_empty() {
             let mut table = table(["CHANGE", "FIELD", "NOW", "PLAN", "ROUTE", "WHERE", "WHY"]);
@@ -152,7 +170,10 @@ impl Report {
             for outlook in &self.outlooks {
                 let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
                 let (peak, capacity) = (message::amount(outlook.peak, &outlook.signal), message::amount(outlook.capacity, &outlook.signal));
-                let _ = writeln!(text, "| {} | `{history}` | `{ahead}` | {peak} | {capacity} | {} |", outlook.workload, outlook.floor);
+                let _ = writeln!(text, "| {} | `{history}` | `{ahead}` | {peak} | {capacity} | {} |", self.named(outlook), outlook.floor);
+            }
+            for line in self.cut_short() {
+                let _ = writeln!(text, "\n{line}");
             }
         }
         if !self.changes.is_empty() {
@@ -229,7 +250,7 @@ fn explanation(one: &Explained, heading: &dyn Fn(&str) -> String, item: &dyn Fn(
     for held in &one.held {
         let _ = writeln!(text, "{}", item(&format!("held: {}", message::held(&held.why))));
     }
-    if let Some(study) = &one.study {
+    for study in &one.studies {
         let _ = writeln!(text, "{}", item(&message::study(study)));
     }
     if let Some(why) = &one.unstudied {

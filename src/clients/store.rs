@@ -82,7 +82,7 @@ impl Store {
         Ok(records)
     }
 
-    /// The studies, by overlay and workload. What does not parse is passed over with a warning: it can be made anew.
+    /// The studies, by overlay, workload and signal. What does not parse is passed over with a warning: it can be made anew.
     pub async fn studies(&self) -> anyhow::Result<Vec<Study>> {
         let context = || format!("cannot read `{STUDIES}` from the state `{}`", self.label);
         let bytes = match self.objects.get(&Key::from(STUDIES)).await {
@@ -107,10 +107,10 @@ impl Store {
         }
         // Read anew: another run may have kept its own meanwhile.
         let mut studies = self.studies().await?;
-        let is_of = |a: &Study, b: &Study| (&a.overlay, &a.workload) == (&b.overlay, &b.workload);
+        let is_of = |a: &Study, b: &Study| a.key() == b.key();
         studies.retain(|old| now - old.at <= KEEP && !new.iter().any(|new| is_of(old, new)));
         studies.extend_from_slice(new);
-        studies.sort_by(|a, b| (&a.overlay, &a.workload).cmp(&(&b.overlay, &b.workload)));
+        studies.sort_by(|a, b| a.key().cmp(&b.key()));
         let text = serde_json::to_string_pretty(&studies)? + "\n";
         let context = || format!("cannot write `{STUDIES}` into the state `{}`: is there space, and may this user write?", self.label);
         self.objects.put(&Key::from(STUDIES), text.into_bytes().into()).await.map(|_| ()).with_context(context)

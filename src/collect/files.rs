@@ -1,7 +1,9 @@
 //! History from files: `<folder>/<namespace>/<workload>/<signal>.csv`, and OpenMetrics text (`*.om`, `*.openmetrics`, `*.txt`) in the folder.
 //!
 //! CSV is `timestamp,value`, the timestamp in epoch seconds or RFC 3339. Besides the signals (`cpu`, `memory`, `requests`, `promql`) there may
-//! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`. A CSV file wins over the text.
+//! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`; and, of what cuts demand short,
+//! `at-maximum.csv` (1 while the HPA asks for its maximum), `pending.csv` (pods), `throttled.csv` (the share of CPU periods) and `errors.csv`
+//! (the share of requests that failed). A CSV file wins over the text.
 
 mod openmetrics;
 pub(super) mod table;
@@ -10,8 +12,9 @@ mod window;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use super::censored::{at_maximum, censored};
 use super::{History, Span, Wanted, in_words, slow_start};
-use crate::model::{HoldReason, Series, Signal, WorkloadId};
+use crate::model::{Cause, HoldReason, Series, Signal, WorkloadId};
 use openmetrics::Metrics;
 
 pub(super) fn histories(path: &Path, wanted: &[Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
@@ -20,7 +23,8 @@ pub(super) fn histories(path: &Path, wanted: &[Wanted], span: Span) -> BTreeMap<
 }
 
 fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span: Span) -> History {
-    let mut history = History::of(demand(path, metrics, wanted, span));
+    let mut history = History::of(wanted, |signal| demand(path, metrics, wanted, signal, span));
+    let mut measured = BTreeMap::new();
     let failed = |detail: &String| HoldReason::SourceFailed { detail: detail.clone() };
     match metrics {
         Ok(metrics) => {
@@ -31,6 +35,9 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
             history.ready = evidence.ready();
             history.hpa_min = evidence.gauge("kube_horizontalpodautoscaler_spec_min_replicas");
             history.hpa_max = evidence.gauge("kube_horizontalpodautoscaler_spec_max_replicas");
+            let desired = evidence.gauge("kube_horizontalpodautoscaler_status_desired_replicas");
+            let at_maximum = at_maximum(desired.as_ref(), history.hpa_min.as_ref(), history.hpa_max.as_ref());
+            measured.extend(at_maximum.map(|at_maximum| (Cause::AtMaximum, at_maximum)));
         }
         Err(detail) => history.troubles.push(failed(detail)),
     }
@@ -40,6 +47,13 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
         Vec::new()
     }) {
         let name = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".csv")).unwrap_or_default();
+        if let Some(cause) = Cause::ALL.into_iter().find(|cause| cause.name() == name) {
+            match table::read(&file, span.coarse()) {
+                Ok(series) => measured.extend(series.map(|series| (cause, series))),
+                Err(detail) => history.troubles.push(failed(&detail)),
+            }
+            continue;
+        }
         let place = match name.split_once('.') {
             Some(("cpu", container)) => &mut history.usage.entry(container.to_owned()).or_default().cpu,
             Some(("memory", container)) => &mut history.usage.entry(container.to_owned()).or_default().memory,
@@ -52,18 +66,23 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
             Err(detail) => history.troubles.push(failed(&detail)),
         }
     }
+    history.censored = censored(measured);
     history
 }
 
-fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span: Span) -> Result<Series, HoldReason> {
-    let signal = wanted.signal.name();
-    let file = folder_of(path, &wanted.id).map(|folder| folder.join(format!("{signal}.csv"))).filter(|file| file.exists());
+fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, signal: &Signal, span: Span) -> Result<Series, HoldReason> {
+    let no_data = |detail| HoldReason::NoData { signal: signal.clone(), detail };
+    let name = signal.name();
+    if wanted.signals.iter().filter(|other| other.name() == name).count() > 1 {
+        return Err(no_data(format!("files tell only one `{name}` signal of a workload: keep one in its policy, or ask a Prometheus")));
+    }
+    let file = folder_of(path, &wanted.id).map(|folder| folder.join(format!("{name}.csv"))).filter(|file| file.exists());
     let found = match (file, metrics) {
         (Some(file), _) => table::read(&file, span).map_err(|detail| HoldReason::SourceFailed { detail })?,
         (None, Err(detail)) => return Err(HoldReason::SourceFailed { detail: detail.clone() }),
         (None, Ok(metrics)) => {
             let evidence = metrics.of(&wanted.id, span);
-            match wanted.signal {
+            match signal {
                 Signal::Cpu => evidence.cpu(),
                 Signal::Memory => evidence.memory(),
                 Signal::Requests => evidence.requests(),
@@ -71,16 +90,15 @@ fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span:
             }
         }
     };
-    found.ok_or_else(|| HoldReason::NoData {
-        signal: wanted.signal.clone(),
-        detail: format!(
-            "{} tells no {signal} of the last {}: put `timestamp,value` lines into {}/{}/{signal}.csv there, or OpenMetrics text with its pods' \
+    found.ok_or_else(|| {
+        no_data(format!(
+            "{} tells no {name} of the last {}: put `timestamp,value` lines into {}/{}/{name}.csv there, or OpenMetrics text with its pods' \
              metrics and their owners beside",
             path.display(),
             in_words(span.history),
             wanted.id.namespace,
             wanted.id.name
-        ),
+        ))
     })
 }
 

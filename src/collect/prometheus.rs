@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, future, stream};
 
+use super::censored::{at_maximum, censored};
 use super::promql::{Measure, NEW, Scope};
 use super::{History, Span, Wanted, in_words, slow_start};
 use crate::clients::prometheus::{LabelledSeries, Prometheus, Settings};
-use crate::model::{HoldReason, Series, Signal, WorkloadId};
+use crate::model::{Cause, HoldReason, Series, Signal, WorkloadId};
 
 /// What is asked of every namespace, besides demand.
 const ALWAYS: [Measure; 6] =
     [Measure::ContainerCpu, Measure::ContainerMemory, Measure::Ready, Measure::Bounds, Measure::Restarts, Measure::Startup];
+
+/// What cuts demand short, besides the HPA's maximum. A server may know nothing of it.
+const CENSORING: [(Measure, Cause); 3] =
+    [(Measure::Pending, Cause::Pending), (Measure::Throttled, Cause::Throttled), (Measure::Errors, Cause::Errors)];
 
 /// What a query gave, or why it gave nothing.
 type Answer = Result<Vec<LabelledSeries>, HoldReason>;
@@ -36,11 +41,12 @@ async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, sp
     if name.is_empty() {
         let detail = "the overlay renders the workload without a namespace: set `metadata.namespace` in its policy".to_owned();
         let hold = |signal: &Signal| HoldReason::NoData { signal: signal.clone(), detail: detail.clone() };
-        return wanted.iter().map(|w| (w.id.clone(), History::of(Err(hold(&w.signal))))).collect();
+        return wanted.iter().map(|w| (w.id.clone(), History::of(w, |signal| Err(hold(signal))))).collect();
     }
     let scope = Scope { namespace: name, workloads: wanted.iter().map(|w| (w.id.kind, w.id.name.as_str())).collect() };
-    let measures: BTreeSet<Measure> = wanted.iter().filter_map(|w| demand_measure(&w.signal)).chain(ALWAYS).collect();
-    let expressions: BTreeSet<&str> = wanted.iter().filter_map(|w| own_expression(&w.signal)).collect();
+    let signals = || wanted.iter().flat_map(|wanted| &wanted.signals);
+    let measures: BTreeSet<Measure> = signals().filter_map(demand_measure).chain(ALWAYS).chain(censoring(prometheus.settings())).collect();
+    let expressions: BTreeSet<&str> = signals().filter_map(own_expression).collect();
 
     let (asked, own) = future::join(
         future::join_all(measures.iter().map(async |&measure| (measure, ask(prometheus, measure, &scope, span).await))),
@@ -49,6 +55,12 @@ async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, sp
     .await;
     let answers = Answers { measured: asked.into_iter().collect(), own: own.into_iter().collect(), prometheus, span };
     wanted.into_iter().map(|wanted| (wanted.id.clone(), answers.history(wanted))).collect()
+}
+
+/// What is asked of every namespace where the settings tell how.
+fn censoring(settings: &Settings) -> impl Iterator<Item = Measure> {
+    let tells = settings.request_metrics.iter().any(|counter| !counter.errors.is_empty());
+    CENSORING.into_iter().map(|(measure, _)| measure).filter(move |measure| *measure != Measure::Errors || tells)
 }
 
 fn demand_measure(signal: &Signal) -> Option<Measure> {
@@ -102,8 +114,8 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     fn history(&self, wanted: &Wanted) -> History {
-        let mut history = History::of(self.demand(wanted));
         let id = &wanted.id;
+        let mut history = History::of(wanted, |signal| self.demand(id, signal));
         for (container, series) in self.by(Measure::ContainerCpu, id, "container") {
             history.usage.entry(container).or_default().cpu = Some(series);
         }
@@ -115,16 +127,23 @@ impl Answers<'_> {
         history.ready = self.by(Measure::Ready, id, "").remove("");
         let mut bounds = self.by(Measure::Bounds, id, "bound");
         (history.hpa_min, history.hpa_max) = (bounds.remove("min"), bounds.remove("max"));
-        history.troubles = ALWAYS.iter().filter_map(|measure| self.measured[measure].as_ref().err().cloned()).collect();
+        let at_maximum = at_maximum(bounds.remove("desired").as_ref(), history.hpa_min.as_ref(), history.hpa_max.as_ref());
+        let mut measured: BTreeMap<Cause, Series> = at_maximum.into_iter().map(|series| (Cause::AtMaximum, series)).collect();
+        for (measure, cause) in CENSORING {
+            measured.extend(self.first_of(measure, id).map(|series| (cause, series)));
+        }
+        history.censored = censored(measured);
+        let asked = ALWAYS.into_iter().chain(censoring(self.prometheus.settings()));
+        history.troubles = asked.filter_map(|measure| self.measured[&measure].as_ref().err().cloned()).collect();
         history
     }
 
-    fn demand(&self, wanted: &Wanted) -> Result<Series, HoldReason> {
-        let no_data = |detail| HoldReason::NoData { signal: wanted.signal.clone(), detail };
+    fn demand(&self, id: &WorkloadId, signal: &Signal) -> Result<Series, HoldReason> {
+        let no_data = |detail| HoldReason::NoData { signal: signal.clone(), detail };
         let url = &self.prometheus.settings().url;
         let back = in_words(self.span.history);
-        let Some(measure) = demand_measure(&wanted.signal) else {
-            let expression = own_expression(&wanted.signal).unwrap_or_default();
+        let Some(measure) = demand_measure(signal) else {
+            let expression = own_expression(signal).unwrap_or_default();
             return match self.own[expression].as_ref().map_err(Clone::clone)?.as_slice() {
                 [] => Err(no_data(format!(
                     "Prometheus at {url} has nothing for `{expression}` in the last {back}: try it in its own web page"
@@ -139,19 +158,25 @@ impl Answers<'_> {
             };
         };
         self.measured[&measure].as_ref().map_err(Clone::clone)?;
-        let mut found = self.by(measure, &wanted.id, "metric");
-        let first = match measure {
-            Measure::Requests => self.prometheus.settings().request_metrics.iter().find_map(|counter| found.remove(&counter.metric)),
-            _ => found.remove(""),
-        };
-        first.ok_or_else(|| {
+        self.first_of(measure, id).ok_or_else(|| {
             let metrics = measure.metrics(self.prometheus.settings()).join("`, `");
             no_data(format!(
                 "Prometheus at {url} has no {} of its pods in the last {back} (asked for `{metrics}`): `prescale doctor` tells which metrics are \
                  missing, and `metrics.prometheus` takes other names, jobs and the cluster",
-                wanted.signal.name()
+                signal.name()
             ))
         })
+    }
+
+    /// The series of a workload; of counters of requests the first that there is.
+    fn first_of(&self, measure: Measure, id: &WorkloadId) -> Option<Series> {
+        let mut found = self.by(measure, id, "metric");
+        match measure {
+            Measure::Requests | Measure::Errors => {
+                self.prometheus.settings().request_metrics.iter().find_map(|counter| found.remove(&counter.metric))
+            }
+            _ => found.remove(""),
+        }
     }
 
     /// The series of a workload, by the value of a label (the empty text where it is not set).

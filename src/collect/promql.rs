@@ -25,12 +25,18 @@ pub(super) enum Measure {
     ContainerMemory,
     /// Pods that are Ready.
     Ready,
-    /// What the HPA may do, by `bound`: `min` and `max`.
+    /// What the HPA may do, and what it asks for, by `bound`: `min`, `max` and `desired`.
     Bounds,
     /// Container restarts in each step.
     Restarts,
     /// Seconds from creation to Ready: the slowest of the pods that were created in the last two hours.
     Startup,
+    /// Pods that have been pending for a step.
+    Pending,
+    /// The share of CPU periods in which a pod was throttled, on average over the pods.
+    Throttled,
+    /// The share of requests that failed; a label `metric` tells which counter says so.
+    Errors,
 }
 
 /// The workloads of one namespace.
@@ -58,6 +64,9 @@ impl Measure {
             }
             Self::Restarts => with_owners(&["kube_pod_container_status_restarts_total"]),
             Self::Startup => with_owners(&["kube_pod_status_ready_time", "kube_pod_created"]),
+            Self::Pending => with_owners(&["kube_pod_status_phase"]),
+            Self::Throttled => with_owners(&["container_cpu_cfs_throttled_periods_total", "container_cpu_cfs_periods_total"]),
+            Self::Errors => Self::Requests.metrics(settings),
         }
     }
 
@@ -69,13 +78,20 @@ impl Measure {
             Self::ContainerCpu => q.by_workload("max", ", container", &q.container_cpu()),
             Self::Memory => q.by_workload("sum", "", &q.container_memory(None)),
             Self::ContainerMemory => q.by_workload("max", ", container", &q.container_memory(Some(step))),
-            Self::Requests => q.requests(),
+            Self::Requests => q.requests(|_| Some("")),
             Self::Ready => {
                 q.by_workload("sum", "", &format!("max by (namespace, pod) ({})", q.pods("kube_pod_status_ready", "condition=\"true\"")))
             }
             Self::Bounds => q.bounds(),
             Self::Restarts => q.restarts(step),
             Self::Startup => q.startup(),
+            Self::Pending => q.pending(step),
+            Self::Throttled => q.throttled(),
+            Self::Errors => {
+                let failing = |counter: &RequestMetric| !counter.errors.is_empty();
+                let failed = q.requests(|counter| failing(counter).then_some(&counter.errors));
+                format!("({failed}\n) / (\n{})", q.requests(|counter| failing(counter).then_some("")))
+            }
         }
     }
 }
@@ -102,19 +118,23 @@ impl Queries<'_> {
         }
     }
 
-    /// The counters side by side, each under its name in `metric`: those of pods, joined at once, and those that name workloads themselves.
-    fn requests(&self) -> String {
+    /// The counters for which there are `more` matchers side by side, each under its name in `metric`: those of pods, joined at once, and those
+    /// that name workloads themselves.
+    fn requests<'s>(&'s self, more: impl Fn(&'s RequestMetric) -> Option<&'s str>) -> String {
         let (mut of_pods, mut of_workloads) = (Vec::new(), Vec::new());
-        for RequestMetric { metric, matchers, workload } in &self.settings.request_metrics {
+        for request_metric in &self.settings.request_metrics {
+            let RequestMetric { metric, matchers, workload, .. } = request_metric;
+            let Some(more) = more(request_metric) else { continue };
             let marked = |rate: &str| format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric));
             if let Some(labels) = workload {
                 let here = format!("{}={}", labels.namespace, quoted(self.scope.namespace));
                 let names = format!("{}=~{}", labels.name, alternatives(self.names(|_| true)));
-                let counter = selector(metric, &[self.cluster(), here, names, matchers.clone()]);
+                let counter = selector(metric, &[self.cluster(), here, names, matchers.clone(), more.to_owned()]);
                 let rate = format!("sum by ({}) (rate({counter}[{}s]))", labels.name, self.window);
                 of_workloads.push(marked(&format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))));
             } else {
-                let counter = self.of_pods(metric, None, matchers);
+                let both = if matchers.is_empty() || more.is_empty() { "" } else { "," };
+                let counter = self.of_pods(metric, None, &format!("{matchers}{both}{more}"));
                 of_pods.push(marked(&format!("sum by (namespace, pod) (rate({counter}[{}s]))", self.window)));
             }
         }
@@ -132,8 +152,8 @@ impl Queries<'_> {
         ];
         let info = self.of_cluster_state("kube_horizontalpodautoscaler_info", &targets.join(","));
         let target = format!("topk by (namespace, horizontalpodautoscaler) (1, {info})");
-        let bound = |bound: &str| {
-            let value = self.of_cluster_state(&format!("kube_horizontalpodautoscaler_spec_{bound}_replicas"), "");
+        let bound = |of: &str, bound: &str| {
+            let value = self.of_cluster_state(&format!("kube_horizontalpodautoscaler_{of}_{bound}_replicas"), "");
             let joined = format!(
                 "max by (scaletargetref_kind, scaletargetref_name) (\n  {value}\n  \
                  * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) {target}\n)"
@@ -141,7 +161,7 @@ impl Queries<'_> {
             let named = renamed(&renamed(&joined, "scaletargetref_kind", "owner_kind"), "scaletargetref_name", "workload");
             format!("label_replace({named}, \"bound\", \"{bound}\", \"\", \"\")")
         };
-        format!("{}\nor\n{}", bound("min"), bound("max"))
+        format!("{}\nor\n{}\nor\n{}", bound("spec", "min"), bound("spec", "max"), bound("status", "desired"))
     }
 
     fn restarts(&self, step: i64) -> String {
@@ -154,6 +174,21 @@ impl Queries<'_> {
         let ready = format!("min by (namespace, pod, uid) (min_over_time({}[{NEW}s]))", self.pods("kube_pod_status_ready_time", ""));
         let created = format!("max by (namespace, pod, uid) ({}) > time() - {NEW}", self.pods("kube_pod_created", ""));
         self.by_workload("max", "", &format!("({ready}\n  - on (namespace, pod, uid) ({created}))"))
+    }
+
+    fn pending(&self, step: i64) -> String {
+        let phase = self.pods("kube_pod_status_phase", "phase=\"Pending\"");
+        let pending = |when: &str| format!("max by (namespace, pod) ({phase}{when}) == 1");
+        self.by_workload("sum", "", &format!("({} and {})", pending(""), pending(&format!(" offset {step}s"))))
+    }
+
+    fn throttled(&self) -> String {
+        let periods = |metric: &str| {
+            let rate = format!("rate({}[{}s])", self.containers(metric), self.window);
+            format!("sum by (namespace, pod) (max by (namespace, pod, container) ({rate}))")
+        };
+        let (throttled, all) = (periods("container_cpu_cfs_throttled_periods_total"), periods("container_cpu_cfs_periods_total"));
+        self.by_workload("avg", "", &format!("({throttled}\n  / {all})"))
     }
 
     /// `values` by pod, aggregated by the workload that owns it and by `more` labels.
@@ -308,7 +343,12 @@ mod tests {
             label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
               kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop"}
               * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})
-            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "max", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
+            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "max", "", "")
+            or
+            label_replace(label_replace(label_replace(max by (scaletargetref_kind, scaletargetref_name) (
+              kube_horizontalpodautoscaler_status_desired_replicas{namespace="shop"}
+              * on (namespace, horizontalpodautoscaler) group_left(scaletargetref_kind, scaletargetref_name) topk by (namespace, horizontalpodautoscaler) (1, kube_horizontalpodautoscaler_info{namespace="shop",scaletargetref_kind=~"Deployment",scaletargetref_name=~"web"})
+            ), "owner_kind", "$1", "scaletargetref_kind", "(.*)"), "workload", "$1", "scaletargetref_name", "(.*)"), "bound", "desired", "", "")"#]].assert_eq(&Measure::Bounds.query(&Settings::default(), &only(WorkloadKind::Deployment), 300));
     }
 
     #[test]
@@ -320,6 +360,39 @@ mod tests {
               * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
                   label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&Measure::Startup.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 3600));
+    }
+
+    #[test]
+    fn what_cuts_demand_short_is_asked_by_pod() {
+        let query = |measure: Measure| measure.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 300);
+        expect![[r#"
+            sum by (owner_kind, workload) (
+              (max by (namespace, pod) (kube_pod_status_phase{namespace="shop",pod=~"(?:web).*",phase="Pending"}) == 1 and max by (namespace, pod) (kube_pod_status_phase{namespace="shop",pod=~"(?:web).*",phase="Pending"} offset 300s) == 1)
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )"#]].assert_eq(&query(Measure::Pending));
+        expect![[r#"
+            avg by (owner_kind, workload) (
+              (sum by (namespace, pod) (max by (namespace, pod, container) (rate(container_cpu_cfs_throttled_periods_total{namespace="shop",pod=~"(?:web).*",container!="",container!="POD"}[300s])))
+              / sum by (namespace, pod) (max by (namespace, pod, container) (rate(container_cpu_cfs_periods_total{namespace="shop",pod=~"(?:web).*",container!="",container!="POD"}[300s]))))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )"#]].assert_eq(&query(Measure::Throttled));
+        let hits = RequestMetric { metric: "hits".into(), matchers: "a=\"b\"".into(), errors: "code=~\"5..\"".into(), workload: None };
+        let silent = RequestMetric { metric: "silent".into(), errors: String::new(), ..hits.clone() };
+        let settings = Settings { request_metrics: vec![silent, hits], ..Settings::default() };
+        expect![[r#"
+            (sum by (owner_kind, workload, metric) (
+              (label_replace(sum by (namespace, pod) (rate(hits{namespace="shop",pod=~"(?:web).*",a="b",code=~"5.."}[300s])), "metric", "hits", "", ""))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )
+            ) / (
+            sum by (owner_kind, workload, metric) (
+              (label_replace(sum by (namespace, pod) (rate(hits{namespace="shop",pod=~"(?:web).*",a="b"}[300s])), "metric", "hits", "", ""))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            ))"#]].assert_eq(&Measure::Errors.query(&settings, &only(WorkloadKind::StatefulSet), 300));
     }
 
     #[test]

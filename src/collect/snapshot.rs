@@ -1,13 +1,14 @@
 //! Git and metrics joined: one [`Observed`] a policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::model::policy::delta;
-use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Snapshot, Tree};
+use crate::model::policy::{Driver, delta};
+use crate::model::snapshot::Driven;
+use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Signal, Snapshot, Tree, WorkloadId};
 
-use super::{Settings, Source, Wanted, histories, policies};
+use super::{History, Settings, Source, Wanted, histories, policies};
 
 /// Reads the policies and overlays of a commit, and the history of every workload that they name.
 pub async fn snapshot(
@@ -24,31 +25,36 @@ pub async fn snapshot(
         );
     }
     let (governed, amiss) = policies::governed(tree, folders);
-    let wanted: Vec<Wanted> = governed.iter().map(|g| Wanted { id: g.rendered.id.clone(), signal: g.policy.spec.signal.clone() }).collect();
+    // Two overlays may render one workload.
+    let mut signals: BTreeMap<&WorkloadId, BTreeSet<Signal>> = BTreeMap::new();
+    for governed in &governed {
+        signals.entry(&governed.rendered.id).or_default().extend(governed.policy.spec.drivers().into_iter().map(|driver| driver.signal));
+    }
+    let wanted: Vec<Wanted> = signals.into_iter().map(|(id, signals)| Wanted { id: id.clone(), signals }).collect();
     let histories = histories(source, &wanted, now, delta(settings.history), delta(settings.step)).await;
     let workloads = governed
         .into_iter()
         .map(|governed| {
-            let history = histories.get(&governed.rendered.id).cloned();
-            let nothing = || HoldReason::NoData {
-                signal: governed.policy.spec.signal.clone(),
-                detail: "the source answered nothing for it".to_owned(),
+            let history = histories.get(&governed.rendered.id).cloned().unwrap_or_default();
+            let driven = |Driver { signal, capacity_per_replica }| {
+                let nothing =
+                    || Err(HoldReason::NoData { signal: signal.clone(), detail: "the source answered nothing for it".to_owned() });
+                let demand = history.demand.get(&signal).cloned().unwrap_or_else(nothing);
+                Driven { signal, capacity: capacity_per_replica, demand, study: Err(NoStudy::NotYet) }
             };
-            let (demand, usage, startup, restarts, troubles) = match history {
-                Some(history) => (history.demand, history.usage, history.startup, history.restarts, history.troubles),
-                None => (Err(nothing()), BTreeMap::new(), None, None, Vec::new()),
-            };
+            let signals = governed.policy.spec.drivers().into_iter().map(driven).collect();
+            let History { usage, startup, restarts, troubles, censored, .. } = history;
             Observed {
                 overlay: governed.overlay,
                 rendered: governed.rendered,
                 policy: governed.policy,
                 policy_place: governed.place,
-                demand,
+                signals,
+                censored,
                 usage,
                 startup,
                 restarts,
                 troubles,
-                study: Err(NoStudy::NotYet),
             }
         })
         .collect();

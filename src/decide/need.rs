@@ -37,6 +37,12 @@ pub fn replicas_for(demand: f64, unit: f64) -> u32 {
     whole.saturating_add(u32::from(need > f64::from(whole))).max(1)
 }
 
+/// The replicas for a demand with `spare` (β) times the square root of what it keeps busy on top: with few replicas chance matters more, and the
+/// same share of waiting needs relatively more of them (Halfin & Whitt 1981, doi:10.1287/opre.29.3.567).
+pub fn staffed(demand: f64, unit: f64, spare: f64) -> u32 {
+    replicas_for(demand + spare * (demand * unit).max(0.0).sqrt(), unit)
+}
+
 /// Where demand is carried: what one replica holds, and what stands ready without a floor.
 #[derive(Clone, Copy, Debug)]
 pub struct Carrier<'a> {
@@ -185,6 +191,14 @@ mod tests {
         let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 10.0, alone: Some(&alone) });
         assert_eq!(curve.cheapest(0.0), 1, "what it has ready in any case costs nothing");
         assert_eq!(curve.cheapest(100.0), 3, "the fourth window's four replicas are there without a floor");
+    }
+
+    #[test]
+    fn spare_replicas_grow_with_the_square_root() {
+        let added = |busy: f64| staffed(busy * 10.0, 10.0, 1.0) - replicas_for(busy * 10.0, 10.0);
+        assert_eq!([1.0, 4.0, 9.0, 100.0, 400.0].map(added), [1, 2, 3, 10, 20]);
+        assert_eq!((staffed(25.0, 10.0, 0.0), staffed(25.0, 10.0, 0.5), staffed(0.0, 10.0, 4.0)), (3, 4, 1));
+        assert_eq!((staffed(f64::NAN, 10.0, 1.0), staffed(f64::MAX, 1e-9, 1.0)), (1, u32::MAX));
     }
 
     #[test]

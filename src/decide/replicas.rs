@@ -1,13 +1,17 @@
 //! The floor: from the forecast of the window's peak to a replica count, through the guards.
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 
 use crate::model::plan::Outlook;
 use crate::model::policy::DEFAULT_PRICE;
-use crate::model::{Aim, Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Snapshot, Value};
+use crate::model::snapshot::Driven;
+use crate::model::{
+    Aim, Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value,
+};
 
+use super::guards::{self, Deferral, Past};
 use super::tuning::{hpa_of, minutes, resource_of, stabilization};
-use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, worth};
+use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, staffed, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
 const DEFAULT_REPLICAS: u32 = 1;
@@ -17,6 +21,9 @@ const DEFAULT_MOST: u32 = 100;
 const DEFAULT_UTILIZATION: f64 = 0.7;
 /// Minutes over which a workload's mean size is taken: two weeks.
 const SIZED_MINUTES: usize = 14 * 1440;
+
+/// Over how long the share of demand that was cut short is told.
+const CENSORED_OVER: TimeDelta = TimeDelta::days(7);
 
 /// The field that holds a workload's floor.
 struct Floor {
@@ -29,11 +36,22 @@ struct Floor {
     ceiling: Option<(u32, Field)>,
 }
 
-/// Decides the floor, and the ceiling where it is in the way; enters what was forecast into `outlooks`.
+/// What one signal asks for, and the HPA that adds replicas for it by itself.
+struct Asked {
+    outlook: Outlook,
+    reactive: Option<Hpa>,
+    /// Where its price comes from.
+    priced: Option<Reason>,
+    /// Replicas that are spare by policy.
+    spare: u32,
+}
+
+/// Decides the floor, and the ceiling where it is in the way; enters what was forecast into `outlooks`. Of several signals the largest need
+/// wins; where one is missing, the others may raise the floor, but it does not fall.
 pub(super) fn decide(
     workload: &Observed,
-    foreseen: &Result<Foreseen, HoldReason>,
-    rests_until: Option<DateTime<Utc>>,
+    foreseen: &[Result<Foreseen, HoldReason>],
+    past: &Past,
     snapshot: &Snapshot,
     outlooks: &mut Vec<Outlook>,
 ) -> Vec<Decision> {
@@ -41,64 +59,109 @@ pub(super) fn decide(
         Ok(floor) => floor,
         Err(why) => return vec![Decision::hold(why)],
     };
-    let sized = foreseen.as_ref().map_err(Clone::clone).and_then(|foreseen| Ok((foreseen, capacity(workload)?)));
-    let (foreseen, capacity) = match sized {
-        Ok(sized) => sized,
-        Err(why) => return vec![Decision::Hold { field: Some(floor.field), wanted: None, why }],
-    };
+    let (mut asked, mut missing) = (Vec::new(), Vec::new());
+    for (driven, foreseen) in workload.signals.iter().zip(foreseen) {
+        match ask(workload, driven, foreseen, &floor, snapshot) {
+            Ok(need) => asked.push(need),
+            Err(why) if workload.signals.len() == 1 => missing.push(why),
+            Err(why) => missing.push(HoldReason::SignalMissing { signal: driven.signal.clone(), why: Box::new(why) }),
+        }
+    }
+    outlooks.extend(asked.iter().map(|asked| asked.outlook.clone()));
+    let mut decisions = settle(workload, floor, &asked, &missing, past, snapshot);
+    let is_told = |why: &HoldReason| decisions.iter().any(|told| matches!(told, Decision::Hold { why: told, .. } if told == why));
+    missing.retain(|why| !is_told(why));
+    decisions.extend(missing.into_iter().map(Decision::hold));
+    decisions
+}
 
+/// The need of one signal.
+fn ask(
+    workload: &Observed,
+    driven: &Driven,
+    foreseen: &Result<Foreseen, HoldReason>,
+    floor: &Floor,
+    snapshot: &Snapshot,
+) -> Result<Asked, HoldReason> {
+    let Foreseen { window, demand: history, forecast, borrowed } = foreseen.as_ref().map_err(Clone::clone)?;
+    let capacity = capacity(workload, driven)?;
     let spec = &workload.policy.spec;
-    let Foreseen { window, demand: history, forecast, borrowed } = foreseen;
-    let reactive = reactive(workload, capacity);
+    let reactive = reactive(workload, &driven.signal, capacity);
     let alone = reactive.map(|hpa| hpa.ready(history.raw(), capacity, None));
     let length = window.length().num_minutes().max(1) as usize;
     let curve = Curve::of(forecast, history, length, Carrier { unit: capacity, alone: alone.as_deref() });
-    let (price, stretch, priced) = price(workload, capacity);
+    let (price, stretch, priced) = price(workload, driven, capacity);
     let floor_that_pays = stretched(curve.cheapest(worth(price, size(history, capacity))), stretch);
-    let Need { quantile, demand, replicas: needed } = Need::of(forecast, floor_that_pays, capacity);
-    let now = floor.now.unwrap_or(floor.implied);
-    outlooks.push(Outlook {
+    let Need { quantile, demand, replicas } = Need::of(forecast, floor_that_pays, capacity);
+    let needed = replicas.max(staffed(demand, capacity, spec.replicas.spare));
+    let outlook = Outlook {
         workload: workload.rendered.id.clone(),
         overlay: workload.overlay.clone(),
-        signal: spec.signal.clone(),
+        signal: driven.signal.clone(),
         model: forecast.model.to_owned(),
         quantile,
         expected: forecast.point(),
         peak: demand,
         capacity,
-        now,
+        now: floor.now.unwrap_or(floor.implied),
         floor: needed,
-        history: last_day(workload, snapshot),
+        censored: workload.censored.share(snapshot.now, CENSORED_OVER.min(TimeDelta::minutes(history.len() as i64))),
+        history: last_day(driven, snapshot),
         ahead: forecast.ahead.clone(),
         sibling: borrowed.clone(),
-        study: workload.study.as_ref().ok().cloned(),
-        unstudied: workload.study.as_ref().err().cloned(),
-    });
+        study: driven.study.as_ref().ok().cloned(),
+        unstudied: driven.study.as_ref().err().cloned(),
+    };
+    Ok(Asked { outlook, reactive, priced, spare: needed - replicas })
+}
 
-    if now == 0 && !spec.replicas.raise_from_zero {
-        return vec![Decision::Hold { field: Some(floor.field), wanted: Some(Value::Count(needed)), why: HoldReason::ScalesToZero }];
-    }
-    let mut reasons =
-        vec![Reason::PeakDemand { signal: spec.signal.clone(), model: forecast.model.to_owned(), quantile, demand, capacity }];
-    reasons.extend(borrowed.clone().map(Reason::Borrowed));
-    reasons.extend(priced);
-    reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: spec.signal.clone() }));
-    let (to, guards) = guarded(needed, now, workload, &floor);
-    reasons.extend(guards);
+/// From what the signals ask for to one floor, through the guards.
+fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldReason], past: &Past, snapshot: &Snapshot) -> Vec<Decision> {
+    let spec = &workload.policy.spec;
     let field = floor.field.clone();
-    let hold = |why| vec![Decision::Hold { field: Some(field.clone()), wanted: Some(Value::Count(to)), why }];
+    let hold_at = |to, why| vec![Decision::Hold { field: Some(field.clone()), wanted: Some(Value::Count(to)), why }];
+    let hold_missing = |wanted: Option<u32>| {
+        let hold = |why: &HoldReason| Decision::Hold { field: Some(field.clone()), wanted: wanted.map(Value::Count), why: why.clone() };
+        missing.iter().map(hold).collect()
+    };
+    // Of equals it is the one that the policy names first.
+    let Some(Asked { outlook, reactive, priced, spare }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor) else {
+        return hold_missing(None);
+    };
+    let Outlook { signal, now, floor: needed, capacity, .. } = outlook;
+    let (now, needed) = (*now, *needed);
+    if now == 0 && !spec.replicas.raise_from_zero {
+        return hold_at(needed, HoldReason::ScalesToZero);
+    }
+    let mut reasons = vec![Reason::PeakDemand {
+        signal: signal.clone(),
+        model: outlook.model.clone(),
+        quantile: outlook.quantile,
+        demand: outlook.peak,
+        capacity: *capacity,
+    }];
+    reasons.extend(outlook.sibling.clone().map(Reason::Borrowed));
+    reasons.extend(priced.clone());
+    reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: signal.clone() }));
+    reasons.extend((*spare > 0).then_some(Reason::Spare { added: *spare, spare: spec.replicas.spare }));
+    let others = asked.iter().map(|asked| &asked.outlook).filter(|other| other.signal != *signal);
+    reasons.extend(others.map(|other| Reason::OtherSignal { signal: other.signal.clone(), needed: other.floor }));
+    let deferral = past.deferral(&spec.replicas, now, needed, snapshot.now);
+    reasons.extend(deferral.map(|deferral| Reason::Deferred { wanted: needed, over: deferral.over }));
+    let (to, guards) = guarded(deferral.map_or(needed, |deferral| deferral.least), now, workload, &floor);
+    reasons.extend(guards);
     if to == now {
-        return hold(HoldReason::Unchanged);
+        let (at_once, _) = guarded(needed, now, workload, &floor);
+        return match deferral {
+            Some(Deferral { over, until, .. }) if at_once < now => hold_at(at_once, HoldReason::Deferred { over, until }),
+            _ => hold_at(to, HoldReason::Unchanged),
+        };
     }
-    if to < now
-        && let Some(until) = rests_until.filter(|until| snapshot.now < *until)
-    {
-        return hold(HoldReason::CoolingDown { until });
+    if to < now && !missing.is_empty() {
+        return hold_missing(Some(to));
     }
-    if to < now
-        && let Some(restarts) = recent_restarts(workload, snapshot.now)
-    {
-        return hold(HoldReason::Restarting { restarts });
+    if let Some(why) = guards::hold(workload, past, now, to, snapshot.now) {
+        return hold_at(to, why);
     }
     let mut decisions = vec![Decision::Change {
         object: floor.object.clone(),
@@ -151,10 +214,10 @@ fn floor_of(workload: &Observed) -> Result<Floor, HoldReason> {
 }
 
 /// The price of shortfall, what the floor at it is multiplied by, and where both come from.
-fn price(workload: &Observed, capacity: f64) -> (f64, f64, Option<Reason>) {
-    match (&workload.study, workload.policy.spec.aim()) {
+fn price(workload: &Observed, driven: &Driven, capacity: f64) -> (f64, f64, Option<Reason>) {
+    match (&driven.study, workload.policy.spec.aim()) {
         (Ok(study), _) => {
-            let (price, stretch) = study.course(hpa_of(workload, capacity).map(|(setting, _)| setting).as_ref());
+            let (price, stretch) = study.course(hpa_of(workload, &driven.signal, capacity).map(|(setting, _)| setting).as_ref());
             let simplest = study.models.first().map(|tried| tried.model.clone()).unwrap_or_default();
             (price, stretch, Some(Reason::Studied { at: study.at, price, stretch, gain: study.gain, simplest }))
         }
@@ -177,9 +240,9 @@ fn size(history: &Demand, capacity: f64) -> f64 {
 }
 
 /// The HPA above the floor, where it is known what it would do alone: it scales on the signal's own resource.
-pub(super) fn reactive(workload: &Observed, capacity: f64) -> Option<Hpa> {
+pub(super) fn reactive(workload: &Observed, signal: &Signal, capacity: f64) -> Option<Hpa> {
     let Scaler::Hpa(hpa) = &workload.rendered.scaler else { return None };
-    let resource = resource_of(&workload.policy.spec.signal)?;
+    let resource = resource_of(signal)?;
     let share = utilization(workload, resource)?;
     let target = requested(workload, resource)? * share / capacity;
     let startup = workload.startup.map_or(Hpa::default().startup, |startup| startup.num_minutes().clamp(1, 60) as usize);
@@ -208,20 +271,19 @@ pub(super) fn requested(workload: &Observed, resource: Resource) -> Option<f64> 
 ///
 /// # Errors
 /// Why that is not known, and what to set.
-pub fn capacity(workload: &Observed) -> Result<f64, HoldReason> {
-    let spec = &workload.policy.spec;
-    if let Some(capacity) = spec.capacity_per_replica {
+pub fn capacity(workload: &Observed, driven: &Driven) -> Result<f64, HoldReason> {
+    if let Some(capacity) = driven.capacity {
         return Ok(capacity);
     }
-    let Some(resource) = resource_of(&spec.signal) else {
-        let name = spec.signal.name();
-        let detail = format!("the signal `{name}` needs `spec.capacityPerReplica` in the policy: what one replica can carry");
+    let Some(resource) = resource_of(&driven.signal) else {
+        let signal = &driven.signal;
+        let detail = format!("the signal `{signal}` needs `capacityPerReplica` beside it in the policy: what one replica can carry");
         return Err(HoldReason::CapacityUnknown { detail });
     };
     let share = utilization(workload, resource).unwrap_or(DEFAULT_UTILIZATION);
     let capacity = requested(workload, resource).map(|requested| requested * share).filter(|capacity| *capacity > 0.0);
     capacity.ok_or_else(|| HoldReason::CapacityUnknown {
-        detail: format!("not every container requests {resource}: set its requests, or `spec.capacityPerReplica` in the policy"),
+        detail: format!("not every container requests {resource}: set its requests, or `capacityPerReplica` in the policy"),
     })
 }
 
@@ -253,23 +315,14 @@ fn guarded(wanted: u32, now: u32, workload: &Observed, floor: &Floor) -> (u32, V
     (to, reasons)
 }
 
-/// Container restarts within the last hour; `None` where there was none, or none was measured.
-fn recent_restarts(workload: &Observed, now: DateTime<Utc>) -> Option<u32> {
-    let restarts = workload.restarts.as_ref()?.known_at(now.timestamp());
-    let first = now.timestamp() - 3600;
-    let recent: f64 =
-        (0..restarts.len()).filter(|i| restarts.start() + restarts.step() * *i as i64 >= first).filter_map(|i| restarts.get(i)).sum();
-    (recent >= 0.5).then(|| recent.round() as u32)
-}
-
 /// A share of a count, at least one.
 fn share_of(count: u32, share: f64) -> u32 {
     (f64::from(count) * share).floor().clamp(1.0, f64::from(u32::MAX)) as u32
 }
 
 /// Hourly maxima of the last 24 hours.
-fn last_day(workload: &Observed, snapshot: &Snapshot) -> Vec<Option<f64>> {
-    let Ok(demand) = &workload.demand else { return Vec::new() };
+fn last_day(driven: &Driven, snapshot: &Snapshot) -> Vec<Option<f64>> {
+    let Ok(demand) = &driven.demand else { return Vec::new() };
     let now = snapshot.now.timestamp();
     let at = |i: usize| demand.start() + demand.step() * i as i64;
     (0..24)

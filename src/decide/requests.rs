@@ -16,7 +16,7 @@ pub(super) fn decide(workload: &Observed, now: DateTime<Utc>) -> Vec<Decision> {
     let mut decisions = Vec::new();
     for container in &workload.rendered.containers {
         let Some(usage) = workload.usage.get(&container.name) else {
-            if workload.troubles.is_empty() && workload.demand.is_ok() {
+            if workload.troubles.is_empty() && workload.is_measured() {
                 let field = Field::Request { container: container.name.clone(), resource: Resource::Cpu };
                 let why = HoldReason::NoData { signal: Signal::Cpu, detail: format!("no usage of container `{}`", container.name) };
                 decisions.push(Decision::Hold { field: Some(field), wanted: None, why });
@@ -114,8 +114,9 @@ fn relative(from: Quantity, to: Quantity) -> Option<f64> {
 /// Whether the floor would move with this request: its capacity is derived from it, and the policy leaves the floor any room.
 fn capacity_follows(workload: &Observed, resource: Resource) -> bool {
     let spec = &workload.policy.spec;
-    let derived = spec.capacity_per_replica.is_none()
-        && matches!((&spec.signal, resource), (Signal::Cpu, Resource::Cpu) | (Signal::Memory, Resource::Memory));
+    let derived = workload.signals.iter().any(|driven| {
+        driven.capacity.is_none() && matches!((&driven.signal, resource), (Signal::Cpu, Resource::Cpu) | (Signal::Memory, Resource::Memory))
+    });
     derived && spec.replicas.max.is_none_or(|max| max > spec.replicas.min)
 }
 

@@ -1,13 +1,14 @@
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
-use crate::model::snapshot::Usage;
+use crate::model::snapshot::{Driven, Usage};
 use crate::model::{
-    Aim, Analogue, Bytes, Container, Demand, Direction, Forecast, Hpa, HpaMetric, HpaSetting, Metric, Millicores, NoStudy, Place,
-    RenderedWorkload, RepoPath, Resource, Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site, SiteKind, Study, Subject,
-    Tuning, WorkloadKind,
+    Aim, Analogue, Bytes, Cause, Censored, Container, Demand, Direction, Forecast, Hpa, HpaMetric, HpaSetting, Metric, Millicores, NoStudy,
+    Place, Record, RenderedWorkload, RepoPath, Resource, Rhythm, Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site,
+    SiteKind, Study, Subject, Tuning, WorkloadId, WorkloadKind,
 };
 
 const SETTINGS: Settings = Settings { paused: false, every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -40,6 +41,17 @@ fn keda(min: Option<u32>, paused: bool) -> Scaler {
 /// A workload whose pods use half a core and 200 MiB.
 fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
     let id = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() };
+    let policy = policy(spec);
+    let demand = || Ok(Series::new(now().timestamp() - 86_400, 60, vec![1.0; 1440]));
+    let drivers = policy.spec.drivers().into_iter();
+    let signals = drivers
+        .map(|driver| Driven {
+            signal: driver.signal,
+            capacity: driver.capacity_per_replica,
+            demand: demand(),
+            study: Err(NoStudy::NotYet),
+        })
+        .collect();
     let four_days = |value: f64| Some(Series::new(now().timestamp() - 4 * 86_400, 60, vec![value; 4 * 1440]));
     let container =
         Container { name: "app".into(), cpu_request: Some(Millicores(1000)), memory_request: Some(Bytes(1 << 30)), ..Container::default() };
@@ -53,14 +65,14 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
             annotations: std::collections::BTreeMap::new(),
             fields: vec![],
         },
-        policy: policy(spec),
+        policy,
         policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
-        demand: Ok(Series::new(now().timestamp() - 86_400, 60, vec![1.0; 1440])),
+        signals,
+        censored: Censored::default(),
         usage: [("app".to_owned(), Usage { cpu: four_days(0.5), memory: four_days(200.0 * 1_048_576.0) })].into(),
         restarts: None,
         troubles: vec![],
         startup: None,
-        study: Err(NoStudy::NotYet),
     }
 }
 
@@ -79,7 +91,11 @@ fn plan_for(workload: Observed, demand: f64) -> Plan {
 }
 
 fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
-    plan(&Snapshot { now: now(), workloads: vec![workload], amiss: vec![], past }, &[Ok(surely(demand))], &SETTINGS)
+    plan_at(now(), workload, demand, past)
+}
+
+fn plan_at(now: DateTime<Utc>, workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
+    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, &[vec![Ok(surely(demand))]], &SETTINGS)
 }
 
 /// The planned floors: field and count.
@@ -89,6 +105,28 @@ fn floors(plan: &Plan) -> Vec<(Field, u32)> {
         _ => None,
     };
     plan.changes.iter().filter_map(count).collect()
+}
+
+/// A run so many minutes ago that set the floor, by this commit.
+fn moved(minutes: i64, commit: Option<&str>) -> Record {
+    Record {
+        at: now() - TimeDelta::minutes(minutes),
+        workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
+        model: None,
+        peak: None,
+        floor: None,
+        changed: vec![RecordedChange {
+            overlay: RepoPath::root(),
+            object: object("Deployment"),
+            field: Field::Replicas,
+            from: None,
+            to: Value::Count(9),
+            site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component },
+            reasons: vec![],
+        }],
+        held: vec![],
+        commit: commit.map(Into::into),
+    }
 }
 
 fn held(plan: &Plan, field: &Field) -> Option<&'static str> {
@@ -123,6 +161,15 @@ fn a_rise_is_quick_and_a_fall_is_slow() {
 }
 
 #[test]
+fn spare_replicas_are_added_by_the_square_root() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {spare: 1.0, stepUp: 9}";
+    let plan = plan_for(workload(spec, 2, Scaler::None), 40.0);
+    assert_eq!((floors(&plan), plan.outlooks[0].floor), (vec![(Field::Replicas, 6)], 6));
+    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Spare { added: 2, spare: 1.0 }]));
+    assert_eq!(floors(&plan_for(workload(&spec.replace("1.0", "0"), 2, Scaler::None), 40.0)), [(Field::Replicas, 4)]);
+}
+
+#[test]
 fn bounds_hold_whatever_the_forecast_says() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {min: 3, max: 7, stepUp: 10}";
     assert_eq!(floors(&plan_for(workload(spec, 5, Scaler::None), 500.0)), [(Field::Replicas, 7)]);
@@ -138,29 +185,95 @@ fn bounds_hold_whatever_the_forecast_says() {
 #[test]
 fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {coolDown: 30m}";
-    let moved = |minutes: i64, commit: Option<&str>| Record {
-        at: now() - TimeDelta::minutes(minutes),
-        workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
-        model: None,
-        peak: None,
-        floor: None,
-        changed: vec![RecordedChange {
-            overlay: RepoPath::root(),
-            object: object_of(&workload(spec, 9, Scaler::None)),
-            field: Field::Replicas,
-            from: None,
-            to: Value::Count(9),
-            site: Site { place: Place { path: RepoPath::root(), line: None }, kind: SiteKind::Component },
-            reasons: vec![],
-        }],
-        held: vec![],
-        commit: commit.map(Into::into),
-    };
     let fall = |past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
     assert_eq!(held(&fall(vec![moved(29, Some("c"))]), &Field::Replicas), Some("cooling-down"));
     assert_eq!(floors(&fall(vec![moved(31, Some("c"))])).len(), 1);
     assert_eq!(floors(&fall(vec![moved(1, None)])).len(), 1, "what never reached Git does not count");
     assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(1, Some("c"))])).len(), 1);
+}
+
+/// A run so many minutes ago that wanted this floor.
+fn wanted(minutes: i64, floor: u32) -> Record {
+    Record { floor: Some(floor), changed: vec![], commit: None, ..moved(minutes, None) }
+}
+
+#[test]
+fn a_floor_falls_only_to_the_most_that_was_wanted_lately() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {stepDown: 1.0}";
+    let fall = |spec: &str, past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
+    let plan = fall(spec, vec![wanted(40, 9), wanted(20, 5), wanted(10, 4)]);
+    assert_eq!(floors(&plan), [(Field::Replicas, 5)]);
+    let over = TimeDelta::minutes(30);
+    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Deferred { wanted: 1, over: o }] if o == over));
+    let plan = fall(spec, vec![wanted(25, 12), wanted(20, 9), wanted(10, 4)]);
+    assert_eq!(plan.held[0].why, HoldReason::Deferred { over, until: now() + TimeDelta::minutes(10) }, "twenty minutes ago it was needed");
+    assert!(!plan.held[0].why.is_error() && plan.held[0].wanted == Some(Value::Count(1)));
+    assert_eq!(floors(&fall(spec, vec![wanted(30, 9)])), [(Field::Replicas, 1)], "the stabilization is over");
+    let rare = "signal: requests, capacityPerReplica: 10, replicas: {stepDown: 1.0, changesPerDay: 6}";
+    assert_eq!(held(&fall(rare, vec![wanted(239, 9)]), &Field::Replicas), Some("deferred"), "each change holds for four hours");
+    assert_eq!(floors(&fall(rare, vec![wanted(240, 9)])), [(Field::Replicas, 1)]);
+    let bounded = "signal: requests, capacityPerReplica: 10, replicas: {max: 7}";
+    assert_eq!(floors(&fall(bounded, vec![wanted(10, 12)])), [(Field::Replicas, 7)], "bounds hold in any case");
+}
+
+/// A plan for a workload with two signals, each a demand for sure or nothing.
+fn plan_of_two(replicas: u32, demands: [Option<f64>; 2]) -> Plan {
+    let spec = "signals: [{signal: requests, capacityPerReplica: 10}, {signal: cpu, capacityPerReplica: 2}], requests: {enabled: false}";
+    let stale = || HoldReason::StaleData { last: now() - TimeDelta::hours(1), limit: TimeDelta::minutes(15) };
+    let outlook = demands.map(|demand| demand.map(surely).ok_or_else(stale)).to_vec();
+    let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, replicas, Scaler::None)], amiss: vec![], past: vec![] };
+    plan(&snapshot, &[outlook], &SETTINGS)
+}
+
+#[test]
+fn of_several_signals_the_largest_need_wins() {
+    let plan = plan_of_two(4, [Some(55.0), Some(15.0)]);
+    assert_eq!(floors(&plan), [(Field::Replicas, 8)]);
+    assert_eq!(
+        plan.outlooks.iter().map(|outlook| (&outlook.signal, outlook.floor)).collect::<Vec<_>>(),
+        [(&Signal::Requests, 6), (&Signal::Cpu, 8)]
+    );
+    assert!(matches!(
+        plan.changes[0].reasons[..],
+        [Reason::PeakDemand { signal: Signal::Cpu, .. }, Reason::OtherSignal { signal: Signal::Requests, needed: 6 }]
+    ));
+    let record = &Record::of_run(&plan, [])[0];
+    assert_eq!((record.floor, record.peak), (Some(8), Some(15.0)), "what won");
+}
+
+#[test]
+fn a_missing_signal_stops_a_fall_but_not_a_rise() {
+    let rise = plan_of_two(4, [Some(55.0), None]);
+    assert_eq!(floors(&rise), [(Field::Replicas, 6)]);
+    assert_eq!((rise.held[0].field.clone(), rise.held[0].why.code(), rise.outlooks.len()), (None, "signal-missing", 1), "and it is told");
+    let fall = plan_of_two(9, [Some(10.0), None]);
+    assert!(fall.changes.is_empty());
+    let [held] = &fall.held[..1] else { panic!() };
+    assert!(matches!(&held.why, HoldReason::SignalMissing { signal: Signal::Cpu, why } if why.code() == "stale-data"));
+    assert_eq!((&held.field, &held.wanted), (&Some(Field::Replicas), &Some(Value::Count(8))));
+    assert!(held.why.is_error() && fall.held.len() == 1);
+    let codes = |plan: &Plan| plan.held.iter().map(|held| held.why.code()).collect::<Vec<_>>();
+    assert_eq!(codes(&plan_of_two(1, [Some(10.0), None])), ["unchanged", "signal-missing"]);
+    assert_eq!(codes(&plan_of_two(4, [None, None])), ["signal-missing", "signal-missing"]);
+}
+
+#[test]
+fn changes_a_day_are_limited_and_falls_have_half_of_them() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {changesPerDay: 3}";
+    let after = |hours: &[i64], demand: f64| {
+        let past = hours.iter().map(|hours| moved(hours * 60, Some("c"))).collect();
+        plan_with(workload(spec, 9, Scaler::None), demand, past)
+    };
+    assert_eq!(floors(&after(&[20, 10], 200.0)).len(), 1);
+    assert_eq!(floors(&after(&[20], 10.0)).len(), 1);
+    let spent = after(&[26, 20, 10], 10.0);
+    let until = now() + TimeDelta::hours(4);
+    assert_eq!(spent.held[0].why, HoldReason::ChangesSpent { most: 3, until }, "falls have had their two");
+    assert!(!spent.held[0].why.is_error() && spent.held[0].wanted == Some(Value::Count(8)));
+    let spent = after(&[26, 20, 10, 5], 200.0);
+    assert_eq!(spent.held[0].why, HoldReason::ChangesSpent { most: 3, until });
+    assert_eq!(floors(&after(&[24, 20, 10], 200.0)).len(), 1, "what is a day old is forgotten");
+    assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(60, None); 9])).len(), 1, "observed only");
 }
 
 #[test]
@@ -177,6 +290,24 @@ fn restarts_stop_a_fall_but_not_a_rise() {
 }
 
 #[test]
+fn demand_that_was_cut_short_stops_a_fall_but_not_a_rise() {
+    let spec = "signal: requests, capacityPerReplica: 10";
+    let cut_short = |minutes_ago: i64, demand: f64| {
+        let mut workload = workload(spec, 9, Scaler::None);
+        let marks = Series::new((now() - TimeDelta::minutes(minutes_ago)).timestamp(), 300, [1.0]);
+        workload.censored = Censored::new([(Cause::Throttled, marks)].into());
+        plan_for(workload, demand)
+    };
+    let held = &cut_short(30, 10.0).held[0];
+    assert_eq!(held.why, HoldReason::Censored { cause: Cause::Throttled, until: now() + TimeDelta::minutes(35) });
+    assert!(!held.why.is_error());
+    assert_eq!(floors(&cut_short(30, 200.0)).len(), 1);
+    let later = cut_short(70, 10.0);
+    assert_eq!(floors(&later).len(), 1);
+    assert_eq!(later.outlooks[0].censored, 5.0 / 1440.0, "of the day that is known");
+}
+
+#[test]
 fn switches_stop_everything() {
     let spec = "signal: requests, capacityPerReplica: 10";
     let mut paused = workload(spec, 4, Scaler::None);
@@ -186,7 +317,7 @@ fn switches_stop_everything() {
     assert_eq!(held(&plan_paused, &Field::Replicas), Some("paused"));
 
     let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![] };
-    let stopped = plan(&snapshot, &[Ok(surely(55.0))], &Settings { paused: true, ..SETTINGS });
+    let stopped = plan(&snapshot, &[vec![Ok(surely(55.0))]], &Settings { paused: true, ..SETTINGS });
     assert!(stopped.changes.is_empty() && !stopped.held.is_empty());
 }
 
@@ -247,6 +378,45 @@ proptest! {
         }
         prop_assert_eq!(at, ((demand / 10.0).ceil().max(1.0) as u32).clamp(min, max));
     }
+
+    #[test]
+    fn no_floor_goes_up_and_down_again_and_none_rises_late(
+        wishes in proptest::collection::vec((1_u32..30, 1_i64..40), 1..60), stabilization in 0_i64..120, down in 0.05..1.0_f64, limit in 0_u32..8,
+    ) {
+        let limited = if limit > 0 { format!(", changesPerDay: {limit}") } else { String::new() };
+        let spec = format!(
+            "signal: requests, capacityPerReplica: 10, \
+             replicas: {{stepUp: 50, stepDown: {down}, coolDown: 0s, stabilization: {stabilization}m{limited}}}"
+        );
+        let span = TimeDelta::minutes(if limit > 0 { stabilization.max(1440 / i64::from(limit)) } else { stabilization });
+        let (mut at, mut floor, mut past, mut rises) = (now(), 4, Vec::new(), Vec::new());
+        let mut made: Vec<DateTime<Utc>> = Vec::new();
+        for (wish, minutes) in wishes {
+            at += TimeDelta::minutes(minutes);
+            let plan = plan_at(at, workload(&spec, floor, Scaler::None), f64::from(wish) * 10.0, past.clone());
+            let to = floors(&plan).first().map_or(floor, |(_, to)| *to);
+            prop_assert_eq!(plan.outlooks[0].floor, wish);
+            if wish > floor && limit == 0 {
+                prop_assert_eq!(to, wish, "a rise is never late");
+            }
+            if to < floor {
+                prop_assert!(rises.last().is_none_or(|rise| at - *rise >= span), "{floor} -> {to} so soon after a rise");
+                let lately = past.iter().filter(|record: &&Record| at - record.at < span).filter_map(|record| record.floor).max();
+                prop_assert!(to >= lately.unwrap_or(0).max(wish), "{to} where {lately:?} was wanted");
+            }
+            if to > floor {
+                rises.push(at);
+            }
+            if to != floor {
+                made.push(at);
+                let day = made.iter().filter(|made| at - **made < TimeDelta::days(1)).count();
+                prop_assert!(limit == 0 || day <= limit as usize, "{day} changes a day");
+            }
+            let changed = if to == floor { vec![] } else { moved(0, None).changed };
+            past.push(Record { at, floor: Some(wish), changed, ..moved(0, Some("c")) });
+            floor = to;
+        }
+    }
 }
 
 /// A study whose champion follows another price, and sets the HPA at 60 %.
@@ -274,7 +444,7 @@ const WINDOW: Field = Field::Stabilization(Direction::ScaleDown);
 #[test]
 fn an_hpa_is_set_as_the_study_says() {
     let mut workload = workload(TUNED, 2, hpa(Some(2), 20));
-    workload.study = Ok(study(&workload));
+    workload.signals[0].study = Ok(study(&workload));
     let plan = plan_for(workload.clone(), 0.9);
     let change = |field: &Field| plan.changes.iter().find(|change| change.field == *field).unwrap();
     assert_eq!(change(&TARGET).to.to_string(), "60");
@@ -310,7 +480,7 @@ fn the_price_is_the_study_s_under_the_hpa_as_it_stands() {
     let mut workload = workload(TUNED, 4, hpa(Some(4), 20));
     let floor = |workload: &Observed| plan_for(workload.clone(), 1.4).outlooks.remove(0).floor;
     let usual = floor(&workload);
-    workload.study = Ok(study(&workload));
+    workload.signals[0].study = Ok(study(&workload));
     assert_eq!(floor(&workload), usual * 2, "stretched");
     let plan = plan_for(workload.clone(), 1.4);
     assert!(plan.changes.iter().any(|c| c.reasons.iter().any(|r| matches!(r, Reason::Studied { price: 400.0, stretch: 2.0, .. }))));

@@ -1,9 +1,10 @@
 //! The settings of an HPA: what they are now, whether they may be chosen, and what the study chose.
 
+use crate::model::snapshot::Driven;
 use crate::model::{
-    Direction, Field, HoldReason, HpaSetting, Metric, NoStudy, ObjectRef, Observed, Percent, Reason, Scaler, Signal, Value,
+    Direction, Field, HoldReason, HpaSetting, Metric, NoStudy, ObjectRef, Observed, Percent, Reason, Resource, Scaler, Signal,
+    Stabilization, Value,
 };
-use crate::model::{Resource, Stabilization};
 
 use super::replicas::{reactive, requested, utilization};
 use super::{Decision, Hpa};
@@ -33,9 +34,9 @@ impl Tunable {
 }
 
 /// The HPA above the floor and how it is set, where it is known what it does: it scales on the signal's own resource.
-pub fn hpa_of(workload: &Observed, capacity: f64) -> Option<(HpaSetting, Hpa)> {
-    let hpa = reactive(workload, capacity)?;
-    let percent = (utilization(workload, resource_of(&workload.policy.spec.signal)?)? * 100.0).round() as u32;
+pub fn hpa_of(workload: &Observed, signal: &Signal, capacity: f64) -> Option<(HpaSetting, Hpa)> {
+    let hpa = reactive(workload, signal, capacity)?;
+    let percent = (utilization(workload, resource_of(signal)?)? * 100.0).round() as u32;
     Some((HpaSetting { percent, target: hpa.target, stabilization: stabilization(workload) }, hpa))
 }
 
@@ -77,29 +78,32 @@ pub fn tunable(workload: &Observed) -> Result<Option<Tunable>, HoldReason> {
         return Ok(None);
     }
     let not_tuned = |detail: String| HoldReason::NotTuned { detail: format!("{detail}; or set `spec.autoscaler.tune: false`") };
+    let [Driven { signal, capacity, .. }] = &workload.signals[..] else {
+        return Err(not_tuned("several signals drive it: its HPA is tuned only where it scales on the one that does".to_owned()));
+    };
     let names: Vec<&str> = hpa.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    let metric = Metric { resource: resource_of(&spec.signal).unwrap_or(Resource::Cpu), container: None };
+    let metric = Metric { resource: resource_of(signal).unwrap_or(Resource::Cpu), container: None };
     let whole_pod = !workload
         .rendered
         .fields
         .iter()
         .any(|(field, _)| matches!(field, Field::TargetUtilization(other) | Field::TargetValue(other) if other.container.is_some()));
-    if resource_of(&spec.signal).is_none() || names != [spec.signal.name()] || hpa.metrics[0].utilization.is_none() || !whole_pod {
+    if resource_of(signal).is_none() || names != [signal.name()] || hpa.metrics[0].utilization.is_none() || !whole_pod {
         let scales_on = if names.is_empty() { "nothing".to_owned() } else { format!("`{}`", names.join("`, `")) };
         return Err(not_tuned(format!(
             "its HPA scales on {scales_on} and the signal is `{}`: it is tuned only where it scales on the utilization of the signal, `cpu` \
              or `memory`, of whole pods alone",
-            spec.signal.name()
+            signal.name()
         )));
     }
-    let Some(capacity) = spec.capacity_per_replica else {
+    let Some(capacity) = *capacity else {
         let resource = metric.resource;
         return Err(not_tuned(format!(
             "what one replica carries follows from its HPA's {resource} target: give `spec.capacityPerReplica` in the policy to have the \
              target chosen"
         )));
     };
-    let (Some(requested), Some((present, _))) = (requested(workload, metric.resource), hpa_of(workload, capacity)) else {
+    let (Some(requested), Some((present, _))) = (requested(workload, metric.resource), hpa_of(workload, signal, capacity)) else {
         let resource = metric.resource;
         return Err(not_tuned(format!("its HPA aims at a share of {resource} requests, and not every container requests any: set them")));
     };
@@ -108,7 +112,7 @@ pub fn tunable(workload: &Observed) -> Result<Option<Tunable>, HoldReason> {
 
 /// Decides the settings of the workload's HPA, as its study chose them.
 pub(super) fn decide(workload: &Observed) -> Vec<Decision> {
-    if workload.demand.is_err() {
+    if !workload.is_measured() {
         return Vec::new();
     }
     let hold = |field: Field, why| vec![Decision::Hold { field: Some(field), wanted: None, why }];
@@ -118,7 +122,7 @@ pub(super) fn decide(workload: &Observed) -> Vec<Decision> {
         Err(why) => return hold(Field::Stabilization(Direction::ScaleDown), why),
     };
     let target = Field::TargetUtilization(metric);
-    let study = match &workload.study {
+    let study = match &workload.signals[0].study {
         Ok(study) => study,
         Err(NoStudy::NotDecided) => return Vec::new(), // the floor says why
         Err(why) => return hold(target, HoldReason::Unstudied { why: why.clone() }),

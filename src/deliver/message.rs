@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::edit::Group;
 use crate::model::{
-    Borrowed, Bytes, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study,
+    Borrowed, Bytes, Cause, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study,
 };
 
 /// Git's customary width of a subject.
@@ -137,9 +137,16 @@ pub fn reason(reason: &Reason) -> String {
             trimmed(*after, 2),
             trimmed(*before, 2)
         ),
+        Reason::Spare { added, spare } => {
+            format!("{added} of them spare: {} times the square root of those that are busy", trimmed(*spare, 2))
+        }
+        Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
+        Reason::Deferred { wanted, over } => {
+            format!("lowered only to the most that was wanted in the last {}, though {wanted} would do now", span(*over))
+        }
         Reason::RoomAboveFloor { floor } => format!("room for the autoscaler above the floor of {floor}"),
         Reason::AtLimit { limit, wanted } => format!("capped at the limit of {limit}, though usage asks for {wanted}"),
         Reason::Usage { percentile, used, headroom, history } => {
@@ -188,7 +195,17 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::CoolingDown { until } => {
             format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))
         }
+        HoldReason::Deferred { over, until } => {
+            format!("as much was wanted in the last {}; it may fall from {}", span(*over), until.format("%Y-%m-%d %H:%M UTC"))
+        }
+        HoldReason::ChangesSpent { most, until } => {
+            let wait = format!("the next such change is possible from {}", until.format("%Y-%m-%d %H:%M UTC"));
+            format!("its changes a day ({most}, of which falls may have half) are spent: {wait}")
+        }
         HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
+        HoldReason::SignalMissing { signal, why } => {
+            format!("not lowered while the signal `{signal}` is missing: {}", held(why))
+        }
         HoldReason::ShortHistory { have, need } => format!("only {} of history; {} are needed", span(*have), span(*need)),
         HoldReason::StaleData { last, limit } => {
             format!(
@@ -218,6 +235,15 @@ pub fn held(why: &HoldReason) -> String {
             )
         }
         HoldReason::Restarting { restarts } => format!("{restarts} restarts within the last hour: it is not scaled in before they settle"),
+        HoldReason::Censored { cause, until } => {
+            let what = match cause {
+                Cause::AtMaximum => "its HPA asked for its maximum",
+                Cause::Pending => "pods were pending",
+                Cause::Throttled => "CPU was throttled",
+                Cause::Errors => "more requests failed than usual",
+            };
+            format!("demand may be more than was measured, since {what}; it may fall from {}", until.format("%Y-%m-%d %H:%M UTC"))
+        }
         HoldReason::SeveralScalers { scalers } => {
             let names: Vec<String> = scalers.iter().map(ToString::to_string).collect();
             format!("several autoscalers target it: {}; keep one", names.join(", "))

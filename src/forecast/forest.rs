@@ -170,7 +170,7 @@ impl Tree {
 }
 
 /// A split of many rows is judged by so many of them, evenly spread.
-const JUDGED: usize = 128;
+const JUDGED: usize = 64;
 /// Sums are taken in so many lanes, which the compiler turns into vector instructions.
 const LANES: usize = 8;
 

@@ -6,31 +6,37 @@ use super::rows::{Features, column};
 pub(super) const TERMS: usize = column::LINEAR;
 /// The features, then the constant, then the outcome.
 const WIDTH: usize = TERMS + 2;
+/// Products are taken so many at a time, which the compiler turns into vector instructions.
+const LANES: usize = 4;
+const PADDED: usize = WIDTH.next_multiple_of(LANES);
 
 /// Sums of products of features, constant and outcome over rows. Features count from an origin, so that what hardly varies loses no digits.
 #[derive(Clone, Debug)]
 pub(super) struct Gram {
-    /// The lower half.
-    sums: [[f64; WIDTH]; WIDTH],
+    /// The lower half, and what the last lanes reach beyond it.
+    sums: [[f64; PADDED]; WIDTH],
 }
 
 impl Default for Gram {
     fn default() -> Self {
-        Self { sums: [[0.0; WIDTH]; WIDTH] }
+        Self { sums: [[0.0; PADDED]; WIDTH] }
     }
 }
 
 impl Gram {
     /// Enters a row.
     pub(super) fn enter(&mut self, x: &Features, origin: &Features, outcome: f32) {
-        let row: [f64; WIDTH] = std::array::from_fn(|i| match i {
-            TERMS => 1.0,
-            i if i < TERMS => f64::from(x[i] - origin[i]),
-            _ => f64::from(outcome),
-        });
-        for (sums, x) in self.sums.iter_mut().zip(row).enumerate().map(|(i, (sums, x))| (&mut sums[..=i], x)) {
-            for (sum, other) in sums.iter_mut().zip(row) {
-                *sum += x * other;
+        let mut row = [0.0; PADDED];
+        for (row, (x, origin)) in row.iter_mut().zip(x.iter().zip(origin)).take(TERMS) {
+            *row = f64::from(x - origin);
+        }
+        (row[TERMS], row[TERMS + 1]) = (1.0, f64::from(outcome));
+        for (i, sums) in self.sums.iter_mut().enumerate() {
+            let lanes = i / LANES + 1;
+            for (sums, others) in sums.chunks_exact_mut(LANES).zip(row.chunks_exact(LANES)).take(lanes) {
+                for lane in 0..LANES {
+                    sums[lane] += row[i] * others[lane];
+                }
             }
         }
     }

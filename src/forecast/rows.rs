@@ -91,8 +91,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The history that is learned from: four weeks of rows ten minutes apart.
-    pub(in crate::forecast) const MOST: usize = 4032;
+    /// The history that is learned from: three weeks of rows ten minutes apart.
+    pub(in crate::forecast) const MOST: usize = 3024;
     /// Rows between two looks for a free period.
     const PERIOD_EVERY: usize = 72;
 
@@ -198,7 +198,7 @@ impl Rows {
     pub fn push(&mut self, demand: &Demand, at: usize, known: usize) {
         while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
             let from = self.window(self.past);
-            let outcome = demand.greatest_measured(from, from + self.shape.length);
+            let outcome = demand.outcome(from, from + self.shape.length);
             if let Some(outcome) = outcome {
                 self.enter(self.past, self.log(outcome));
             }
@@ -244,7 +244,7 @@ impl Rows {
         &self.features[0]
     }
 
-    /// The last four weeks of rows before `until` whose outcome is known, compressed by the day, the oldest first. Of the day that `until`
+    /// The last three weeks of rows before `until` whose outcome is known, compressed by the day, the oldest first. Of the day that `until`
     /// cuts all rows or none.
     pub(super) fn days_before(&self, until: usize) -> std::slice::Iter<'_, Gram> {
         let last = if until >= self.past { self.days.len() } else { (until / self.day()).min(self.days.len()) };
@@ -263,7 +263,7 @@ impl Rows {
         x[8] = self.log(demand.mean(known, BIN));
         let (mut greatest, mut seen) = (f32::NEG_INFINITY, 0);
         for (i, stretch) in [6, 12, 24, 48, 144, DAY_BINS].into_iter().enumerate() {
-            greatest = bins[DAY_BINS - stretch..DAY_BINS - seen].iter().fold(greatest, |most, bin| if *bin > most { *bin } else { most });
+            greatest = greatest.max(greatest_of(&bins[DAY_BINS - stretch..DAY_BINS - seen]));
             seen = stretch;
             x[column::RECENT + 2 * i] = greatest;
             x[column::RECENT + 2 * i + 1] = self.log(demand.mean(known, stretch * BIN));
@@ -356,19 +356,32 @@ impl Rows {
     }
 }
 
+/// The greatest value, in lanes, which the compiler turns into vector instructions.
+fn greatest_of(values: &[f32]) -> f32 {
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let chunks = values.chunks_exact(8);
+    let mut greatest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, greater);
+    let mut lanes = [f32::NEG_INFINITY; 8];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = greater(*lane, *value);
+        }
+    }
+    for lane in lanes {
+        greatest = greater(greatest, lane);
+    }
+    greatest
+}
+
 /// When the last spikes began: upward crossings of the level half way between the day's mean and its maximum.
 fn spikes(bins: &[f32], x: &mut Features) {
     let middle = f32::midpoint(x[column::DAY_MAXIMUM], x[column::DAY_MEAN]);
+    let crosses = |(before, after): (&f32, &f32)| *after > middle && *before <= middle;
+    let pairs = || bins.iter().zip(&bins[1..]);
+    let count: u32 = pairs().map(|pair| u32::from(crosses(pair))).sum();
     let mut begun = [DAY_BINS as f32; 3];
-    let mut count = 0;
-    for (back, pair) in bins.windows(2).rev().enumerate() {
-        if pair[1] > middle && pair[0] <= middle {
-            if let Some(begun) = begun.get_mut(count) {
-                *begun = back as f32;
-            }
-            count += 1;
-        }
-    }
+    let backs = pairs().rev().enumerate().filter(|(_, pair)| crosses(*pair)).map(|(back, _)| back as f32);
+    begun.iter_mut().zip(backs.take(count as usize)).for_each(|(begun, back)| *begun = back);
     let [first, second, third] = begun;
     x[column::SPIKES..column::SPIKES + 5].copy_from_slice(&[first, second - first, second - 2.0 * first, third - second, count as f32]);
 }

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::{Settings, by, champion, check_fresh};
 use crate::model::policy::delta;
+use crate::model::snapshot::Driven;
 use crate::model::{Borrowed, Demand, Foreseen, Observed, Series, Snapshot};
 
 /// The name that plans and records carry.
@@ -13,28 +14,29 @@ const NAME: &str = "sibling";
 const LEAST_COMMON: TimeDelta = TimeDelta::hours(1);
 
 /// The forecast of the sibling with the longest history, as if it were the workload's. `None` where no sibling tells anything.
-pub(super) fn borrow(workload: &Observed, snapshot: &Snapshot, settings: &Settings) -> Option<Foreseen> {
+pub(super) fn borrow(workload: &Observed, driven: &Driven, snapshot: &Snapshot, settings: &Settings) -> Option<Foreseen> {
     let now = snapshot.now;
-    let own = workload.demand.as_ref().ok()?.known_at(now.timestamp());
+    let own = driven.demand.as_ref().ok()?.known_at(now.timestamp());
     let is_sibling = |other: &&Observed| {
         let (a, b) = (&workload.rendered.id, &other.rendered.id);
-        (a.kind, &a.name) == (b.kind, &b.name)
-            && (&workload.overlay, &a.namespace) != (&other.overlay, &b.namespace)
-            && workload.policy.spec.signal == other.policy.spec.signal
+        (a.kind, &a.name) == (b.kind, &b.name) && (&workload.overlay, &a.namespace) != (&other.overlay, &b.namespace)
     };
     let lenders = snapshot.workloads.iter().filter(is_sibling).filter_map(|other| {
-        let demand = other.demand.as_ref().ok()?;
+        let lender = other.signals.iter().find(|lender| lender.signal == driven.signal)?;
+        let demand = lender.demand.as_ref().ok()?;
         check_fresh(demand, now, delta(other.policy.spec.stale_after)).ok()?;
         let demand = demand.known_at(now.timestamp());
         let (ratio, common) = ratio(&own, &demand)?;
-        Some((other, demand, ratio, common))
+        Some((other, lender, demand, ratio, common))
     });
     let mut lenders: Vec<_> = lenders.collect();
-    lenders
-        .sort_by_key(|(other, demand, ..)| (std::cmp::Reverse(demand.measured_span()), other.overlay.clone(), other.rendered.id.clone()));
-    lenders.into_iter().find_map(|(other, demand, ratio, common)| {
+    lenders.sort_by_key(|(other, _, demand, ..)| {
+        (std::cmp::Reverse(demand.measured_span()), other.overlay.clone(), other.rendered.id.clone())
+    });
+    lenders.into_iter().find_map(|(other, lender, demand, ratio, common)| {
         let moved = Series::new(demand.start(), demand.step(), demand.values().iter().map(|value| value * ratio));
-        let mut foreseen = by(champion(other), &moved, now, settings.window(workload, now), &workload.policy.spec.calendar).ok()?;
+        let mut foreseen =
+            by(champion(lender), &moved, &other.censored, now, settings.window(workload, now), &workload.policy.spec.calendar).ok()?;
         foreseen.forecast.model = NAME;
         let (overlay, from) = (other.overlay.clone(), other.rendered.id.clone());
         Some(Foreseen { borrowed: Some(Borrowed { overlay, workload: from, ratio, common }), ..foreseen })
@@ -67,7 +69,7 @@ mod tests {
 
     use super::super::{LEAST_HISTORY, all};
     use super::*;
-    use crate::model::{HoldReason, NoStudy, Place, RenderedWorkload, RepoPath, Scaler, WorkloadId, WorkloadKind};
+    use crate::model::{Censored, HoldReason, NoStudy, Place, RenderedWorkload, RepoPath, Scaler, Signal, WorkloadId, WorkloadKind};
 
     const SETTINGS: Settings = Settings { every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
 
@@ -95,17 +97,22 @@ mod tests {
                 fields: vec![],
             },
             policy: serde_yaml::from_str(&text).unwrap(),
-            demand: Ok(Series::new(start, 60, (0..minutes).map(|minute| value(start + minute * 60)))),
+            signals: vec![Driven {
+                signal: Signal::Requests,
+                capacity: None,
+                demand: Ok(Series::new(start, 60, (0..minutes).map(|minute| value(start + minute * 60)))),
+                study: Err(NoStudy::NotYet),
+            }],
+            censored: Censored::default(),
             usage: BTreeMap::new(),
             restarts: None,
             troubles: vec![],
             startup: None,
-            study: Err(NoStudy::NotYet),
         }
     }
 
     fn foresee(workloads: Vec<Observed>) -> Result<Foreseen, HoldReason> {
-        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, &SETTINGS).remove(0)
+        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, &SETTINGS).remove(0).remove(0)
     }
 
     #[test]
@@ -126,11 +133,11 @@ mod tests {
     fn without_a_sibling_that_tells_something_it_is_held() {
         let new = || observed("eu", "web", 3.0, 180);
         let mut other_signal = observed("us", "web", 1.0, 9 * 1440);
-        other_signal.policy.spec.signal = crate::model::Signal::Cpu;
+        other_signal.signals[0].signal = Signal::Cpu;
         let mut idle = observed("us", "web", 1.0, 9 * 1440);
-        idle.demand = Ok(Series::new(now().timestamp() - 9 * 86_400, 60, vec![0.0; 9 * 1440]));
+        idle.signals[0].demand = Ok(Series::new(now().timestamp() - 9 * 86_400, 60, vec![0.0; 9 * 1440]));
         let mut stale = observed("us", "web", 1.0, 9 * 1440);
-        stale.demand = stale.demand.map(|demand| demand.known_at(now().timestamp() - 7200));
+        stale.signals[0].demand = stale.signals[0].demand.clone().map(|demand| demand.known_at(now().timestamp() - 7200));
         for other in [observed("us", "api", 1.0, 9 * 1440), observed("us", "web", 1.0, 300), other_signal, idle, stale] {
             assert!(matches!(foresee(vec![new(), other]), Err(HoldReason::ShortHistory { need: LEAST_HISTORY, .. })));
         }

@@ -17,6 +17,8 @@ pub struct Demand {
     sums: Vec<f64>,
     /// The greatest of `held` over the [`BIN`] minutes that end before each minute.
     bins: Vec<f64>,
+    /// Whether demand was cut short in each minute; shorter than the rest where it was not after that.
+    censored: Vec<bool>,
 }
 
 /// Minutes of a bin: features look at demand by its maxima.
@@ -31,7 +33,7 @@ const MINUTE: i64 = 60;
 impl Demand {
     /// None yet, from `start` (epoch seconds) on.
     pub fn starting(start: i64) -> Self {
-        Self { start, raw: Vec::new(), held: Vec::new(), sums: vec![0.0], bins: vec![0.0] }
+        Self { start, raw: Vec::new(), held: Vec::new(), sums: vec![0.0], bins: vec![0.0], censored: Vec::new() }
     }
 
     /// The demand of a series: a point of a coarse grid holds for all its minutes, one of a fine grid gives its maximum.
@@ -59,12 +61,23 @@ impl Demand {
         self.bins.push(greatest(&self.held[from..]));
     }
 
+    /// Marks the known minutes of a stretch (epoch seconds): demand was at least what was measured.
+    pub fn censor(&mut self, from: i64, to: i64) {
+        let minute = |at: i64| at.div_euclid(MINUTE).clamp(0, self.len() as i64) as usize;
+        let (from, to) = (minute(from - self.start), minute(to - self.start + MINUTE - 1));
+        if from < to {
+            self.censored.resize(self.censored.len().max(to), false);
+            self.censored[from..to].fill(true);
+        }
+    }
+
     /// Forgets what was said of the minutes from the `n`-th on.
     pub fn truncate(&mut self, n: usize) {
         self.raw.truncate(n);
         self.held.truncate(n);
         self.sums.truncate(n + 1);
         self.bins.truncate(n + 1);
+        self.censored.truncate(n);
     }
 
     /// Epoch seconds of the first minute.
@@ -118,6 +131,12 @@ impl Demand {
         let minutes = self.raw.get(from..to.min(self.raw.len()))?;
         minutes.iter().copied().reduce(f64::max).filter(|v| !v.is_nan()) // `max` of NaN and a number is the number
     }
+
+    /// What a window is known to have held: as [`Self::greatest_measured`], but `None` where demand was cut short in it.
+    pub fn outcome(&self, from: usize, to: usize) -> Option<f64> {
+        let censored = self.censored.iter().take(to).skip(from).any(|censored| *censored);
+        if censored { None } else { self.greatest_measured(from, to) }
+    }
 }
 
 fn greatest(values: &[f64]) -> f64 {
@@ -137,6 +156,22 @@ mod tests {
         assert_eq!(fine.raw(), [5.0, 1.0]);
         let odd = Demand::of(&Series::new(0, 90, [1.0, 2.0, 3.0, 4.0]));
         assert_eq!(odd.raw(), [1.0, 2.0, 2.0, 3.0, 4.0, 4.0]);
+    }
+
+    #[test]
+    fn a_window_that_was_cut_short_has_no_outcome() {
+        let mut demand = Demand::of(&Series::new(600, 60, [1.0, 2.0, 3.0, 4.0, 5.0]));
+        demand.censor(600 + 90, 600 + 150); // half of two minutes
+        demand.censor(0, 500);
+        demand.censor(5000, 6000);
+        assert_eq!(
+            [(0, 1), (0, 2), (1, 2), (2, 4), (3, 5)].map(|(from, to)| demand.outcome(from, to)),
+            [Some(1.0), None, None, None, Some(5.0)]
+        );
+        assert_eq!((demand.greatest_measured(0, 3), demand.held()[2]), (Some(3.0), 3.0), "it is still seen");
+        demand.truncate(1);
+        (0..4).for_each(|_| demand.push(7.0));
+        assert_eq!(demand.outcome(0, 5), Some(7.0));
     }
 
     #[test]

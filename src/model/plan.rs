@@ -7,7 +7,9 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Borrowed, Field, NoStudy, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Study, Value, Window, WorkloadId};
+use super::{
+    Borrowed, Cause, Field, NoStudy, ObjectRef, Place, Quantity, Refusal, RepoPath, Resource, Signal, Study, Value, Window, WorkloadId,
+};
 
 /// Which way a change travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,6 +111,20 @@ pub enum Reason {
         /// The cost under these.
         after: f64,
     },
+    /// Spare replicas: so many square roots of those that are busy.
+    Spare {
+        /// How many they add.
+        added: u32,
+        /// How many square roots.
+        spare: f64,
+    },
+    /// What another signal asks for; the largest need wins.
+    OtherSignal {
+        /// Which.
+        signal: Signal,
+        /// The replicas that it asks for.
+        needed: u32,
+    },
     /// Bounded by the policy's or the autoscaler's least.
     AtLeast {
         /// The bound.
@@ -127,6 +143,14 @@ pub enum Reason {
         wanted: u32,
         /// The largest step allowed now, in replicas.
         step: u32,
+    },
+    /// Lowered only to the most that any decision over the stabilization wanted.
+    Deferred {
+        /// What the forecast asks for.
+        wanted: u32,
+        /// The stabilization, in seconds.
+        #[serde(with = "seconds")]
+        over: TimeDelta,
     },
     /// The ceiling must leave the reactive autoscaler room above the floor.
     RoomAboveFloor {
@@ -177,12 +201,34 @@ pub enum HoldReason {
         /// When it may move again.
         until: DateTime<Utc>,
     },
+    /// A decision over the stabilization wanted no less than there is.
+    Deferred {
+        /// The stabilization, in seconds.
+        #[serde(with = "seconds")]
+        over: TimeDelta,
+        /// When the last such decision no longer counts.
+        until: DateTime<Utc>,
+    },
+    /// The policy's changes a day are spent.
+    ChangesSpent {
+        /// The policy's limit.
+        most: u32,
+        /// When the next such change is possible.
+        until: DateTime<Utc>,
+    },
     /// There is no history for the signal.
     NoData {
         /// The signal that was looked for.
         signal: Signal,
         /// What the source said.
         detail: String,
+    },
+    /// One of several signals says nothing: the others may raise the floor, but it does not fall.
+    SignalMissing {
+        /// Which.
+        signal: Signal,
+        /// Why.
+        why: Box<HoldReason>,
     },
     /// Too little history for a forecast.
     ShortHistory {
@@ -248,6 +294,13 @@ pub enum HoldReason {
         /// How many restarts within the last hour.
         restarts: u32,
     },
+    /// Demand was cut short within the last hour, so that nobody knows what it is: the floor does not fall.
+    Censored {
+        /// By what.
+        cause: Cause,
+        /// When an hour will have passed.
+        until: DateTime<Utc>,
+    },
     /// Several autoscalers target the workload.
     SeveralScalers {
         /// Which.
@@ -268,7 +321,10 @@ impl HoldReason {
                 | Self::TooSmall { .. }
                 | Self::Paused { .. }
                 | Self::CoolingDown { .. }
+                | Self::Deferred { .. }
+                | Self::ChangesSpent { .. }
                 | Self::Restarting { .. }
+                | Self::Censored { .. }
                 | Self::ScalesToZero
                 | Self::HpaOwnsResource { .. }
                 | Self::CapacityFollows { .. }
@@ -284,7 +340,10 @@ impl HoldReason {
             Self::TooSmall { .. } => "too-small",
             Self::Paused { .. } => "paused",
             Self::CoolingDown { .. } => "cooling-down",
+            Self::Deferred { .. } => "deferred",
+            Self::ChangesSpent { .. } => "changes-spent",
             Self::NoData { .. } => "no-data",
+            Self::SignalMissing { .. } => "signal-missing",
             Self::ShortHistory { .. } => "short-history",
             Self::StaleData { .. } => "stale-data",
             Self::SourceFailed { .. } => "source-failed",
@@ -297,6 +356,7 @@ impl HoldReason {
             Self::NotTuned { .. } => "not-tuned",
             Self::Unstudied { .. } => "unstudied",
             Self::Restarting { .. } => "restarting",
+            Self::Censored { .. } => "censored",
             Self::SeveralScalers { .. } => "several-scalers",
             Self::ScalesToZero => "scales-to-zero",
             Self::Refused(refusal) => refusal.code.as_str(),
@@ -351,6 +411,8 @@ pub struct Outlook {
     pub now: u32,
     /// The floor that the window needs, before guards.
     pub floor: u32,
+    /// The share of the last week in which demand was cut short: it was at least what was measured, and is not learned.
+    pub censored: f64,
     /// Hourly maxima of the last day, the oldest first; `None` where nothing was measured.
     pub history: Vec<Option<f64>>,
     /// Hourly expected maxima of the day ahead.

@@ -1,5 +1,6 @@
 //! The contract with the config repository: what a `ScalingPolicy` may say, and what it means where it says nothing.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -41,12 +42,15 @@ pub struct Spec {
     /// The workload, as rendered.
     pub target: Target,
     /// What drives it: `cpu`, `memory`, `requests`, or `{promql: <expression>}`. Default: `cpu`.
-    #[serde(default, with = "serde_yaml::with::singleton_map")]
-    pub signal: Signal,
+    #[serde(default, with = "serde_yaml::with::singleton_map", skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
     /// Demand that one replica can carry, in the signal's unit. Default for `cpu` and `memory`: the pod's request times the HPA's target
     /// utilization, or times 0.7 without one. Other signals need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
+    /// What drives it, where that is several signals, instead of the two fields above: the largest need wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<Vec<Driver>>,
     /// What a minute short of capacity costs a workload of 14 replicas, in replica-minutes; in proportion for others. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortfall_price: Option<f64>,
@@ -87,6 +91,18 @@ pub struct Target {
     pub name: String,
 }
 
+/// A signal that drives a workload, and what a replica carries of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Driver {
+    /// The signal.
+    #[serde(with = "serde_yaml::with::singleton_map")]
+    pub signal: Signal,
+    /// As [`Spec::capacity_per_replica`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_per_replica: Option<f64>,
+}
+
 /// What drives a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,6 +140,15 @@ impl Signal {
     }
 }
 
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Promql(expression) => f.pad(expression),
+            signal => f.pad(signal.name()),
+        }
+    }
+}
+
 /// Bounds and steps of the floor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -140,6 +165,15 @@ pub struct ReplicasPolicy {
     /// How long after its last change a floor may fall again. Default: 30m.
     #[serde(with = "duration")]
     pub cool_down: Duration,
+    /// Spare replicas, in square roots of those that the peak keeps busy: with few replicas chance matters more. Default: 0.
+    pub spare: f64,
+    /// A floor falls only to the most that any decision over this long wanted; with [`Self::changes_per_day`] over at least each one's share
+    /// of the day. Default: 30m.
+    #[serde(with = "duration")]
+    pub stabilization: Duration,
+    /// The most changes of the floor in any 24 hours; falls may have half of them. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_per_day: Option<u32>,
     /// Whether a floor of zero (an HPA or ScaledObject that may scale to zero) is raised. Default: false.
     pub raise_from_zero: bool,
 }
@@ -210,7 +244,17 @@ impl From<DeliveryForm> for Delivery {
 
 impl Default for ReplicasPolicy {
     fn default() -> Self {
-        Self { min: 1, max: None, step_up: 1.0, step_down: 0.2, cool_down: Duration::from_secs(30 * 60), raise_from_zero: false }
+        Self {
+            min: 1,
+            max: None,
+            step_up: 1.0,
+            step_down: 0.2,
+            cool_down: Duration::from_secs(30 * 60),
+            spare: 0.0,
+            stabilization: Duration::from_secs(30 * 60),
+            changes_per_day: None,
+            raise_from_zero: false,
+        }
     }
 }
 
@@ -246,6 +290,14 @@ fn default_kind() -> WorkloadKind {
     WorkloadKind::Deployment
 }
 
+impl Spec {
+    /// The signals that drive the workload, however they are written; at least one in a policy without problems.
+    pub fn drivers(&self) -> Vec<Driver> {
+        let only = || Driver { signal: self.signal.clone().unwrap_or_default(), capacity_per_replica: self.capacity_per_replica };
+        self.signals.clone().unwrap_or_else(|| vec![only()])
+    }
+}
+
 impl ScalingPolicy {
     /// All that is wrong with what it says, in words that name the field and the remedy. Empty when it can be followed.
     pub fn problems(&self) -> Vec<String> {
@@ -258,8 +310,22 @@ impl ScalingPolicy {
         };
         must(self.api_version == API_VERSION, format!("apiVersion is `{}`: write `{API_VERSION}`", self.api_version));
         must(!spec.target.name.is_empty(), "spec.target.name is empty: name the workload as the overlay renders it".into());
-        if let Some(capacity) = spec.capacity_per_replica {
-            must(capacity.is_finite() && capacity > 0.0, format!("spec.capacityPerReplica is {capacity}: it must be above zero"));
+        let drivers = spec.drivers();
+        must(!drivers.is_empty(), "spec.signals is empty: name a signal, or remove it".into());
+        must(
+            spec.signals.is_none() || spec.signal.is_none() && spec.capacity_per_replica.is_none(),
+            "spec.signals stands beside spec.signal or spec.capacityPerReplica: keep one form, and give each signal's capacityPerReplica in its \
+             own entry"
+                .into(),
+        );
+        for (i, Driver { signal, capacity_per_replica }) in drivers.iter().enumerate() {
+            let at = spec.signals.as_ref().map_or("spec".to_owned(), |_| format!("spec.signals[{i}]"));
+            let capacity = capacity_per_replica.unwrap_or(1.0);
+            must(capacity.is_finite() && capacity > 0.0, format!("{at}.capacityPerReplica is {capacity}: it must be above zero"));
+            if let Signal::Promql(expression) = signal {
+                must(!expression.trim().is_empty(), format!("{at}.signal.promql is empty: give an expression"));
+            }
+            must(drivers[..i].iter().all(|other| other.signal != *signal), format!("{at} names `{signal}` again: keep one of them"));
         }
         if let Some(price) = spec.shortfall_price {
             must(
@@ -289,6 +355,11 @@ impl ScalingPolicy {
             replicas.step_down > 0.0 && replicas.step_down <= 1.0,
             format!("spec.replicas.stepDown is {}: it must be above 0 and at most 1", replicas.step_down),
         );
+        must((0.0..=4.0).contains(&replicas.spare), format!("spec.replicas.spare is {}: it must lie between 0 and 4", replicas.spare));
+        must(
+            replicas.changes_per_day != Some(0),
+            "spec.replicas.changesPerDay is 0: remove it, or give at least 1; `delivery: observe` writes nothing".into(),
+        );
         let longest = |field: &str, duration: Duration, days: u64| {
             (
                 duration <= Duration::from_secs(days * 86_400),
@@ -299,12 +370,10 @@ impl ScalingPolicy {
             longest("leadTime", spec.lead_time.unwrap_or_default(), 1),
             longest("staleAfter", spec.stale_after, 7),
             longest("replicas.coolDown", replicas.cool_down, 7),
+            longest("replicas.stabilization", replicas.stabilization, 1),
             longest("requests.leastHistory", spec.requests.least_history, 400),
         ] {
             must(holds, problem);
-        }
-        if let Signal::Promql(expression) = &spec.signal {
-            must(!expression.trim().is_empty(), "spec.signal.promql is empty: give an expression".into());
         }
         let requests = &spec.requests;
         for (field, percentile) in [("cpuPercentile", requests.cpu_percentile), ("memoryPercentile", requests.memory_percentile)] {
@@ -396,7 +465,7 @@ mod tests {
     fn everything_but_the_target_has_a_default() {
         let policy = policy("{target: {name: web}}").unwrap();
         assert_eq!(policy.spec.target.kind, WorkloadKind::Deployment);
-        assert_eq!(policy.spec.signal, Signal::Cpu);
+        assert_eq!(policy.spec.drivers(), [Driver { signal: Signal::Cpu, capacity_per_replica: None }]);
         assert_eq!(policy.spec.delivery, Delivery { floors: Route::Observe, templates: Route::Observe });
         assert!(policy.problems().is_empty());
     }
@@ -405,11 +474,11 @@ mod tests {
     fn every_field_is_read() {
         let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false}, leadTime: 3m, staleAfter: 5m, \
             calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}, \
-            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, raiseFromZero: true}, \
+            replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, spare: 0.5, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
             delivery: {floors: commit}}";
         let policy = policy(text).unwrap();
-        assert_eq!(policy.spec.signal, Signal::Promql("sum(q)".into()));
+        assert_eq!(policy.spec.drivers(), [Driver { signal: Signal::Promql("sum(q)".into()), capacity_per_replica: Some(5.0) }]);
         assert_eq!(policy.spec.lead_time, Some(Duration::from_secs(180)));
         assert_eq!(policy.spec.delivery, Delivery { floors: Route::Commit, templates: Route::Observe });
         let again: ScalingPolicy = serde_yaml::from_str(&serde_yaml::to_string(&policy).unwrap()).unwrap();
@@ -417,11 +486,39 @@ mod tests {
     }
 
     #[test]
+    fn signals_are_one_or_several() {
+        let several =
+            policy("{target: {name: web}, signals: [{signal: requests, capacityPerReplica: 50}, {signal: {promql: q}}, {signal: cpu}]}");
+        let several = several.unwrap();
+        assert!(several.problems().is_empty());
+        let signals: Vec<String> = several.spec.drivers().iter().map(|driver| driver.signal.to_string()).collect();
+        assert_eq!(signals, ["requests", "q", "cpu"]);
+        let again: ScalingPolicy = serde_yaml::from_str(&serde_yaml::to_string(&several).unwrap()).unwrap();
+        assert_eq!(again, several);
+        for (spec, problem) in [
+            ("signals: []", "spec.signals is empty"),
+            ("signal: cpu, signals: [{signal: memory}]", "keep one form"),
+            ("capacityPerReplica: 5, signals: [{signal: memory}]", "keep one form"),
+            ("signals: [{signal: cpu}, {signal: cpu, capacityPerReplica: 2}]", "spec.signals[1] names `cpu` again"),
+            ("signals: [{signal: cpu}, {signal: requests, capacityPerReplica: 0}]", "spec.signals[1].capacityPerReplica is 0"),
+            ("signals: [{signal: {promql: ' '}}]", "spec.signals[0].signal.promql is empty"),
+            ("signal: {promql: ''}", "spec.signal.promql is empty"),
+        ] {
+            let problems = policy(&format!("{{target: {{name: web}}, {spec}}}")).unwrap().problems();
+            assert!(problems.len() == 1 && problems[0].contains(problem), "{spec}: {problems:?}");
+        }
+    }
+
+    #[test]
     fn problems_are_told_all_at_once() {
-        let policy =
-            policy("{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2}, requests: {cpuPercentile: 0.95}}").unwrap();
+        let policy = policy(
+            "{target: {name: web}, capacityPerReplica: -1, replicas: {min: 5, max: 2, spare: -1, stabilization: 2d, changesPerDay: 0}, requests: {cpuPercentile: 0.95}}",
+        )
+        .unwrap();
         let problems = policy.problems().join("\n");
-        for word in ["capacityPerReplica", "replicas.min (5)", "cpuPercentile"] {
+        for word in
+            ["capacityPerReplica", "replicas.min (5)", "spare is -1", "stabilization is 2days", "changesPerDay is 0", "cpuPercentile"]
+        {
             assert!(problems.contains(word), "{problems}");
         }
     }

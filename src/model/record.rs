@@ -19,7 +19,7 @@ pub struct Record {
     pub model: Option<String>,
     /// The window's demand at the decision's quantile, in the signal's unit.
     pub peak: Option<f64>,
-    /// The point forecast's floor, before guards.
+    /// The floor that the window needs, before guards.
     pub floor: Option<u32>,
     /// What was changed.
     pub changed: Vec<RecordedChange>,
@@ -95,7 +95,10 @@ impl Record {
         };
         for outlook in &plan.outlooks {
             let record = records.entry(outlook.workload.clone()).or_insert_with(|| blank(&outlook.workload));
-            (record.model, record.peak, record.floor) = (Some(outlook.model.clone()), Some(outlook.peak), Some(outlook.floor));
+            // Of several the largest need wins.
+            if record.floor.is_none_or(|floor| floor < outlook.floor) {
+                (record.model, record.peak, record.floor) = (Some(outlook.model.clone()), Some(outlook.peak), Some(outlook.floor));
+            }
         }
         for held in &plan.held {
             records.entry(held.workload.clone()).or_insert_with(|| blank(&held.workload)).held.push(held.why.code().to_owned());

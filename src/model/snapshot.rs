@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{HoldReason, NoStudy, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, Study, WorkloadId};
+use super::{Censored, HoldReason, NoStudy, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, Signal, Study, WorkloadId};
 
 /// One workload that a policy names, with all that was learned of it.
 #[derive(Clone, Debug)]
@@ -17,18 +17,38 @@ pub struct Observed {
     pub policy: ScalingPolicy,
     /// Where the policy stands.
     pub policy_place: Place,
-    /// The demand that drives it, or why there is none.
-    pub demand: Result<Series, HoldReason>,
+    /// What drives it, in the order of its policy; never empty.
+    pub signals: Vec<Driven>,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
+    /// When its demand was cut short.
+    pub censored: Censored,
     /// Container restarts in each step, where they were measured.
     pub restarts: Option<Series>,
     /// What besides the demand could not be asked for, and why.
     pub troubles: Vec<HoldReason>,
     /// Measured time from a pod's creation to Ready, where it was measured.
     pub startup: Option<TimeDelta>,
+}
+
+/// A signal that drives a workload.
+#[derive(Clone, Debug)]
+pub struct Driven {
+    /// The signal.
+    pub signal: Signal,
+    /// What one replica carries of it, where the policy says.
+    pub capacity: Option<f64>,
+    /// Its demand, or why there is none.
+    pub demand: Result<Series, HoldReason>,
     /// What a replay says is best for it, or why that is not known.
     pub study: Result<Study, NoStudy>,
+}
+
+impl Observed {
+    /// Whether any of its signals was measured.
+    pub fn is_measured(&self) -> bool {
+        self.signals.iter().any(|driven| driven.demand.is_ok())
+    }
 }
 
 /// What a container used.

@@ -51,7 +51,7 @@ pub struct Subject {
     pub tuned: bool,
 }
 
-/// The study of one workload.
+/// The study of one workload, or of one of its signals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Study {
@@ -125,6 +125,11 @@ impl Study {
             _ => false,
         };
         was.signal == now.signal && same(was.capacity, now.capacity) && aims && hpas && was.tuned == now.tuned
+    }
+
+    /// What it is kept by: the signal of a workload in an overlay.
+    pub fn key(&self) -> (&RepoPath, &WorkloadId, &Signal) {
+        (&self.overlay, &self.workload, &self.subject.signal)
     }
 
     /// Whether a new one is to be made.

@@ -20,8 +20,8 @@ pub struct Explained {
     pub fields: Vec<Explanation>,
     /// What holds the workload as a whole.
     pub held: Vec<Held>,
-    /// What a replay says is best for it.
-    pub study: Option<Study>,
+    /// What a replay says is best for each of its signals.
+    pub studies: Vec<Study>,
     /// Why nothing does.
     pub unstudied: Option<NoStudy>,
     /// Whether a policy names it.
@@ -96,10 +96,10 @@ pub async fn explain(world: &World, now: DateTime<Utc>, name: &str) -> anyhow::R
                     }));
                 }
             }
-            let outlook = planned.plan.outlooks.iter().find(|one| one.workload == workload.id && one.overlay == folder);
+            let outlooks = planned.plan.outlooks.iter().filter(|one| one.workload == workload.id && one.overlay == folder);
             explained.push(Explained {
-                study: outlook.and_then(|outlook| outlook.study.clone()),
-                unstudied: outlook.and_then(|outlook| outlook.unstudied.clone()),
+                studies: outlooks.clone().filter_map(|outlook| outlook.study.clone()).collect(),
+                unstudied: outlooks.clone().find_map(|outlook| outlook.unstudied.clone()),
                 governed: !held.is_empty() || !changes.is_empty(),
                 held: held.into_iter().filter(|held| held.field.is_none()).collect(),
                 workload: workload.id,

@@ -6,7 +6,7 @@ use super::{World, blocking};
 use crate::model::{Observed, Snapshot, Study};
 use crate::simulate::study;
 
-/// Gives each workload its study; returns those that were made anew.
+/// Gives each signal its study; returns those that were made anew.
 pub(super) async fn attach(world: &World, snapshot: &mut Snapshot) -> Result<Vec<Study>> {
     let known = world.store.studies().await?;
     let (settings, most) = (world.config.forecast(), world.config.decision.studies_per_run);
@@ -18,8 +18,9 @@ pub(super) async fn attach(world: &World, snapshot: &mut Snapshot) -> Result<Vec
         }
     };
     let study::Studies { each, made } = blocking(|| study::studies(snapshot, &known, &settings, most, tick));
-    for (workload, study) in snapshot.workloads.iter_mut().zip(each) {
-        workload.study = study;
+    let signals = snapshot.workloads.iter_mut().flat_map(|workload| &mut workload.signals);
+    for (driven, study) in signals.zip(each) {
+        driven.study = study;
     }
     Ok(made)
 }

@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
-use super::budget::Budget;
 use super::rolling::{Course, Rolling, Step, TRIED};
 use super::trace::median_step;
 use super::{Aim, Cadence, DAY, Hpa, MINUTE, Score, Trace, replay};
-use crate::decide::Need;
+use crate::decide::{Budget, Need};
 use crate::forecast::Recipe;
 use crate::model::Calendar;
 

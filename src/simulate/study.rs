@@ -10,6 +10,7 @@ use super::trace::median_step;
 use super::{Aim, Cadence, DAY, Hpa, MINUTE, Settings, Trace, on_all_cores};
 use crate::decide;
 use crate::forecast::{self, LEAST_HISTORY, Recipe};
+use crate::model::snapshot::Driven;
 use crate::model::study::Tried;
 use crate::model::{Calendar, HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning};
 
@@ -146,10 +147,10 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn of(workload: &'a Observed, now: DateTime<Utc>, settings: &forecast::Settings) -> Result<Self, NoStudy> {
-        let demand = workload.demand.as_ref().map_err(|_| NoStudy::NotDecided)?;
-        let capacity = decide::capacity(workload).map_err(|_| NoStudy::NotDecided)?;
-        let present = decide::hpa_of(workload, capacity);
+    fn of(workload: &'a Observed, driven: &'a Driven, now: DateTime<Utc>, settings: &forecast::Settings) -> Result<Self, NoStudy> {
+        let demand = driven.demand.as_ref().map_err(|_| NoStudy::NotDecided)?;
+        let capacity = decide::capacity(workload, driven).map_err(|_| NoStudy::NotDecided)?;
+        let present = decide::hpa_of(workload, &driven.signal, capacity);
         let tunable = decide::tunable(workload).ok().flatten();
         let others = tunable.as_ref().map_or_else(Vec::new, |tunable| {
             let mut others: Vec<HpaSetting> = TARGETS.iter().map(|target| tunable.setting(*target, STABILIZATION)).collect();
@@ -161,7 +162,7 @@ impl<'a> Case<'a> {
         let cadence =
             Cadence { every: settings.every.num_minutes().max(1) as usize, lead: (window.from - now).num_minutes().max(0) as usize };
         let subject = Subject {
-            signal: workload.policy.spec.signal.clone(),
+            signal: driven.signal.clone(),
             capacity,
             aim: workload.policy.spec.aim(),
             hpa: present.map(|(setting, _)| setting),
@@ -220,10 +221,10 @@ fn samples(known: &Series) -> (Vec<(i64, f64)>, i64) {
     ((0..series.len()).filter_map(|i| Some((start + step * i as i64, series.get(i)?))).collect(), step)
 }
 
-/// The studies of a snapshot's workloads.
+/// The studies of a snapshot's workloads, signal by signal.
 #[derive(Clone, Debug)]
 pub struct Studies {
-    /// That of each workload, in their order; where there is none, why.
+    /// That of each signal of each workload, one after the other; where there is none, why.
     pub each: Vec<Result<Study, NoStudy>>,
     /// Those that were made just now.
     pub made: Vec<Study>,
@@ -238,13 +239,17 @@ pub fn studies(
     most: usize,
     tick: impl Fn(&Observed, &Result<Study, NoStudy>) + Sync,
 ) -> Studies {
-    let cases: Vec<Result<Case, NoStudy>> = snapshot.workloads.iter().map(|workload| Case::of(workload, snapshot.now, settings)).collect();
+    let cases: Vec<Result<Case, NoStudy>> = snapshot
+        .workloads
+        .iter()
+        .flat_map(|workload| workload.signals.iter().map(move |driven| Case::of(workload, driven, snapshot.now, settings)))
+        .collect();
     let mut each: Vec<Result<Study, NoStudy>> = cases
         .iter()
         .map(|case| {
             let case = case.as_ref().map_err(Clone::clone)?;
             let its =
-                known.iter().filter(|study| (&study.overlay, &study.workload) == (&case.workload.overlay, &case.workload.rendered.id));
+                known.iter().filter(|study| study.key() == (&case.workload.overlay, &case.workload.rendered.id, &case.subject.signal));
             let fit = its.filter(|study| study.fits(&case.subject) && Recipe::named(&study.model).is_some());
             fit.max_by_key(|study| study.at).cloned().ok_or(NoStudy::NotYet)
         })

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use chrono::TimeDelta;
 use prescale::collect::{self, History, Source, Wanted};
-use prescale::model::{HoldReason, Series, Signal, WorkloadId, WorkloadKind};
+use prescale::model::{Cause, HoldReason, Series, Signal, WorkloadId, WorkloadKind};
 
-use crate::collect_prometheus::{all_wanted, east, now, six_hours, source, workload};
+use crate::collect_prometheus::{all_wanted, east, now, six_hours, source, told, workload};
 use crate::support::exposition::{BEGIN, END, HOUR, shop};
 use crate::support::prometheus::RealPrometheus;
 
@@ -22,7 +22,7 @@ async fn read(folder: &Path, wanted: &[Wanted]) -> BTreeMap<WorkloadId, History>
 }
 
 fn why(history: &History) -> String {
-    match history.demand.as_ref().unwrap_err() {
+    match told(history).as_ref().unwrap_err() {
         HoldReason::NoData { detail, .. } | HoldReason::SourceFailed { detail } => detail.clone(),
         other => panic!("{other:?}"),
     }
@@ -68,7 +68,7 @@ async fn openmetrics_text_gives_what_prometheus_makes_of_it() {
             let read = &read[id];
             let what = format!("{id} {}", signal.name());
             assert!(read.troubles.is_empty(), "{:?}", read.troubles);
-            assert_same(asked.demand.as_ref().ok(), read.demand.as_ref().ok(), &what);
+            assert_same(told(asked).as_ref().ok(), told(read).as_ref().ok(), &what);
             assert_eq!(asked.usage.keys().collect::<Vec<_>>(), read.usage.keys().collect::<Vec<_>>(), "{what}");
             for (container, usage) in &asked.usage {
                 assert_same(usage.cpu.as_ref(), read.usage[container].cpu.as_ref(), &format!("{what}: cpu of {container}"));
@@ -78,6 +78,8 @@ async fn openmetrics_text_gives_what_prometheus_makes_of_it() {
             assert_same(asked.hpa_min.as_ref(), read.hpa_min.as_ref(), &format!("{what}: HPA min"));
             assert_same(asked.hpa_max.as_ref(), read.hpa_max.as_ref(), &format!("{what}: HPA max"));
             assert_same(asked.restarts.as_ref(), read.restarts.as_ref(), &format!("{what}: restarts"));
+            let at_maximum = |history: &History| history.censored.stretches().filter(|(cause, _, _)| *cause == Cause::AtMaximum).count();
+            assert_eq!(at_maximum(asked), at_maximum(read), "{what}");
             assert_eq!(asked.startup, read.startup, "{what}");
         }
     }
@@ -96,15 +98,21 @@ async fn tables_are_read_and_win_over_the_text() {
     let web = |signal| workload("shop", WorkloadKind::Deployment, "web", signal);
     let histories = read(folder.path(), &[web(Signal::Cpu)]).await;
     let history = histories.values().next().unwrap();
-    let demand = history.demand.as_ref().unwrap();
+    let demand = told(history).as_ref().unwrap();
     assert_eq!((demand.start(), demand.values()), (END - 120, &[7.0, 8.0][..]), "nothing of the minute that begins now");
     assert_eq!(history.usage.keys().collect::<Vec<_>>(), ["app", "cache", "sidecar"]);
     assert_eq!(history.usage["app"].cpu.as_ref().unwrap().values(), [0.6], "the mean of five minutes");
     assert!(history.usage["app"].memory.is_some(), "from the text");
     assert_eq!(history.ready.as_ref().unwrap().values(), [4.0]);
 
+    write(folder.path(), "shop/web/throttled.csv", &format!("{},0.2\n{},0.5\n", END - 900, END - 600));
+    write(folder.path(), "shop/web/at-maximum.csv", &format!("{},1\n", END - 300));
+    let histories = read(folder.path(), &[web(Signal::Cpu)]).await;
+    let censored: Vec<_> = histories.values().next().unwrap().censored.stretches().collect();
+    assert_eq!(censored, [(Cause::AtMaximum, END - 300, END), (Cause::Throttled, END - 600, END - 300)]);
+
     let own = read(folder.path(), &[web(Signal::Promql("sum(queue)".to_owned()))]).await;
-    assert_eq!(own.values().next().unwrap().demand.as_ref().unwrap().values(), [41.0]);
+    assert_eq!(told(own.values().next().unwrap()).as_ref().unwrap().values(), [41.0]);
 }
 
 #[tokio::test]
@@ -136,7 +144,7 @@ async fn a_malformed_line_holds_those_that_need_it() {
         why(&histories[&wanted[0].id])
             .ends_with("shop/web/cpu.csv:3: `noon` is neither epoch seconds nor RFC 3339 (`2026-11-02T10:00:00Z`)")
     );
-    assert!(histories[&wanted[1].id].demand.is_ok());
+    assert!(told(&histories[&wanted[1].id]).is_ok());
 
     // A malformed text is no reason to doubt a table.
     write(folder.path(), "b.om", "# TYPE up gauge\nup 1 60\nup one 120\n");
@@ -145,7 +153,7 @@ async fn a_malformed_line_holds_those_that_need_it() {
     assert!(why(&histories[&wanted[0].id]).ends_with("b.om:3: `one` is not a number"));
     let db = &histories[&wanted[1].id];
     assert!(
-        db.demand.is_ok()
+        told(db).is_ok()
             && matches!(&db.troubles[..], [HoldReason::SourceFailed { detail }] if detail.ends_with("b.om:3: `one` is not a number"))
     );
 }
@@ -169,5 +177,5 @@ async fn names_do_not_lead_out_of_the_folder() {
     let wanted =
         [workload("..", WorkloadKind::Deployment, ".", Signal::Cpu), workload("a", WorkloadKind::Deployment, "../..", Signal::Cpu)];
     let histories = collect::histories(&Source::Files(inside), &wanted, now(), TimeDelta::hours(6), TimeDelta::minutes(1)).await;
-    assert!(histories.values().all(|history| matches!(history.demand, Err(HoldReason::NoData { .. }))));
+    assert!(histories.values().all(|history| matches!(told(history), Err(HoldReason::NoData { .. }))));
 }

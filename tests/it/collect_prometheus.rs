@@ -7,14 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prescale::clients::prometheus::{BasicAuth, Cluster, Prometheus, Settings};
 use prescale::clients::secret::Secret;
 use prescale::collect::{self, History, Source, Wanted};
-use prescale::model::{HoldReason, Series, Signal, WorkloadId, WorkloadKind};
+use prescale::model::{Cause, HoldReason, Series, Signal, WorkloadId, WorkloadKind};
 
 use crate::support::exposition::{BEGIN, END, Exposition, HOUR, shop};
 use crate::support::faulty_prometheus::{Answer, FaultyPrometheus};
 use crate::support::prometheus::{Guarded, RealPrometheus};
 
 pub(crate) fn workload(namespace: &str, kind: WorkloadKind, name: &str, signal: Signal) -> Wanted {
-    Wanted { id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() }, signal }
+    Wanted { id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() }, signals: [signal].into() }
 }
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -23,6 +23,11 @@ pub(crate) fn now() -> DateTime<Utc> {
 
 fn of<'a>(histories: &'a BTreeMap<WorkloadId, History>, name: &str) -> &'a History {
     histories.iter().find(|(id, _)| id.name == name).unwrap().1
+}
+
+/// The demand of a workload of which one signal was asked for.
+pub(crate) fn told(history: &History) -> &Result<Series, HoldReason> {
+    history.demand.values().next().unwrap()
 }
 
 /// The value of the minute that begins at an hour of the history.
@@ -67,24 +72,24 @@ async fn a_real_server_gives_the_numbers_that_a_hand_computes() {
     let cpu = six_hours(&source, &all_wanted(&Signal::Cpu)).await;
     let web = of(&cpu, "web");
     assert!(web.troubles.is_empty(), "{:?}", web.troubles);
-    let demand = web.demand.as_ref().unwrap();
+    let demand = told(web).as_ref().unwrap();
     assert_near(at(demand, 1.0), 0.2 + 0.3 + 2.0 * 0.05);
     assert_near(at(demand, 4.0), 0.1 + 0.2 + 0.4 + 3.0 * 0.05);
-    assert_near(at(of(&cpu, "api").demand.as_ref().unwrap(), 2.0), 0.6);
-    assert_near(at(of(&cpu, "db").demand.as_ref().unwrap(), 2.0), 0.5 + 0.7);
+    assert_near(at(told(of(&cpu, "api")).as_ref().unwrap(), 2.0), 0.6);
+    assert_near(at(told(of(&cpu, "db")).as_ref().unwrap(), 2.0), 0.5 + 0.7);
     assert_eq!(demand.end(), END, "the last minute ends now");
 
     let memory = six_hours(&source, &all_wanted(&Signal::Memory)).await;
-    assert_near(at(of(&memory, "web").demand.as_ref().unwrap(), 4.0), 3.0 * 100e6 + 3.0 * 20e6);
+    assert_near(at(told(of(&memory, "web")).as_ref().unwrap(), 4.0), 3.0 * 100e6 + 3.0 * 20e6);
 
     let requests = six_hours(&source, &all_wanted(&Signal::Requests)).await;
-    let web = of(&requests, "web").demand.as_ref().unwrap();
+    let web = told(of(&requests, "web")).as_ref().unwrap();
     for hours in [1.0, 1.5, 1.52, 1.6] {
         assert_near(at(web, hours), 2.0 * 11.0); // a counter is reset at 1.5 h
     }
     assert_near(at(web, 4.0), 3.0 * 11.0);
-    assert_near(at(of(&requests, "api").demand.as_ref().unwrap(), 2.0), 7.0); // istio's counter has no pods
-    let Err(HoldReason::NoData { detail, .. }) = &of(&requests, "db").demand else { panic!("a database answers no requests") };
+    assert_near(at(told(of(&requests, "api")).as_ref().unwrap(), 2.0), 7.0); // istio's counter has no pods
+    let Err(HoldReason::NoData { detail, .. }) = &told(of(&requests, "db")) else { panic!("a database answers no requests") };
     assert!(detail.contains("has no requests of its pods in the last 6h") && detail.contains("`http_requests_total`, `"), "{detail}");
 }
 
@@ -118,11 +123,64 @@ async fn a_real_server_tells_usage_and_what_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_tells_what_cut_demand_short() {
+    let mut text = Exposition::default();
+    let all = BEGIN..END + 60;
+    let from = |hours: f64| BEGIN + (hours * HOUR as f64) as i64;
+    let within = move |at: i64, first: f64, last: f64| at >= from(first) && at < from(last);
+    // What a counter has come to that grows by this much a second within two instants.
+    let grown = move |at: i64, first: f64, last: f64, rate: f64| (at.clamp(from(first), from(last)) - from(first)) as f64 * rate;
+    text.constant(
+        "kube_replicaset_owner",
+        "namespace=\"shop\",replicaset=\"web-5d9\",owner_kind=\"Deployment\",owner_name=\"web\"",
+        all.clone(),
+        1.0,
+    );
+    for pod in ["a", "b"] {
+        let pod = format!("namespace=\"shop\",pod=\"web-5d9-{pod}\"");
+        text.constant("kube_pod_owner", &format!("{pod},owner_kind=\"ReplicaSet\",owner_name=\"web-5d9\""), all.clone(), 1.0);
+        let stuck = pod.ends_with("-b\"");
+        let pending = move |at| f64::from(u8::from(stuck && within(at, 2.5, 3.0) || at == from(1.25)));
+        text.series("kube_pod_status_phase", &format!("{pod},phase=\"Pending\""), all.clone(), pending);
+        let container = format!("{pod},container=\"app\"");
+        text.counter("container_cpu_usage_seconds_total", &container, all.clone(), 0.5);
+        text.counter("container_cpu_cfs_periods_total", &container, all.clone(), 10.0);
+        text.series("container_cpu_cfs_throttled_periods_total", &container, all.clone(), move |at| {
+            grown(at, 3.5, 4.0, 4.0) + grown(at, 0.5, 1.0, 2.0)
+        });
+        text.counter("http_requests_total", &format!("{pod},code=\"200\""), all.clone(), 10.0);
+        text.series("http_requests_total", &format!("{pod},code=\"500\""), all.clone(), move |at| grown(at, 4.5, 5.0, 1.0));
+    }
+    let hpa = "namespace=\"shop\",horizontalpodautoscaler=\"web-hpa\"";
+    let target = format!("{hpa},scaletargetref_kind=\"Deployment\",scaletargetref_name=\"web\"");
+    text.constant("kube_horizontalpodautoscaler_info", &target, all.clone(), 1.0);
+    text.constant("kube_horizontalpodautoscaler_spec_min_replicas", hpa, all.clone(), 2.0);
+    text.constant("kube_horizontalpodautoscaler_spec_max_replicas", hpa, all.clone(), 10.0);
+    let desired = move |at| if within(at, 1.0, 2.0) { 10.0 } else { 3.0 };
+    text.series("kube_horizontalpodautoscaler_status_desired_replicas", hpa, all.clone(), desired);
+
+    let server = RealPrometheus::with(&text.text());
+    let histories = six_hours(&source(Settings::at(&server.url)), &all_wanted(&Signal::Cpu)).await;
+    let web = of(&histories, "web");
+    assert!(web.troubles.is_empty(), "{:?}", web.troubles);
+    for (cause, first, last) in
+        [(Cause::AtMaximum, 1.0, 2.0), (Cause::Pending, 2.5, 3.0), (Cause::Throttled, 3.5, 4.0), (Cause::Errors, 4.5, 5.0)]
+    {
+        let stretches: Vec<(i64, i64)> =
+            web.censored.stretches().filter(|(of, _, _)| *of == cause).map(|(_, from, to)| (from, to)).collect();
+        let (begin, end) = (stretches.first().unwrap().0, stretches.last().unwrap().1);
+        assert!((begin - from(first)).abs() <= 300 && (end - from(last)).abs() <= 300, "{cause:?}: {begin} to {end} of {first} to {last}");
+    }
+    let api = of(&histories, "api");
+    assert!(api.censored.stretches().next().is_none() && api.troubles.is_empty(), "nothing is known of it, and that is no trouble");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gap_stays_a_gap() {
     let server = RealPrometheus::with(&shop(&["east"]));
     for (signal, silence) in [(Signal::Cpu, 5.12), (Signal::Requests, 5.12), (Signal::Memory, 5.12)] {
         let histories = six_hours(&source(east(&server.url)), &all_wanted(&signal)).await;
-        let demand = of(&histories, "web").demand.as_ref().unwrap();
+        let demand = told(of(&histories, "web")).as_ref().unwrap();
         // No scrape from 5 h to 5 h 20 min; the last sample before stands for five minutes.
         assert!(at(demand, 4.9).is_some() && at(demand, silence).is_none() && at(demand, 5.3).is_none(), "{signal:?}");
         assert!(at(demand, 5.5).is_some(), "{signal:?}");
@@ -135,10 +193,10 @@ async fn clusters_are_kept_apart() {
     let mut west = east(&server.url);
     west.cluster = Some(Cluster { label: "cluster".to_owned(), value: "west".to_owned() });
     let histories = six_hours(&source(west), &all_wanted(&Signal::Cpu)).await;
-    assert_near(at(of(&histories, "db").demand.as_ref().unwrap(), 2.0), 10.0 * (0.5 + 0.7));
+    assert_near(at(told(of(&histories, "db")).as_ref().unwrap(), 2.0), 10.0 * (0.5 + 0.7));
     let elsewhere = Some(Cluster { label: "cluster".to_owned(), value: "no\"rth\\".to_owned() });
     let histories = six_hours(&source(Settings { cluster: elsewhere, ..Settings::at(&server.url) }), &all_wanted(&Signal::Cpu)).await;
-    assert!(matches!(of(&histories, "db").demand, Err(HoldReason::NoData { .. })));
+    assert!(matches!(told(of(&histories, "db")), Err(HoldReason::NoData { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,14 +207,14 @@ async fn an_expression_of_the_users_own() {
         let wanted = workload("shop", WorkloadKind::Deployment, "web", Signal::Promql(expression.to_owned()));
         six_hours(&source, &[wanted]).await.into_values().next().unwrap()
     };
-    let words = |history: History| match history.demand.unwrap_err() {
+    let words = |history: History| match told(&history).clone().unwrap_err() {
         HoldReason::NoData { detail, .. } | HoldReason::PolicyInvalid { detail } | HoldReason::SourceFailed { detail } => detail,
         other => panic!("{other:?}"),
     };
 
     let history = ask("sum(rate(http_requests_total{namespace=\"shop\"}[10m])) * 2").await;
-    assert_near(at(history.demand.as_ref().unwrap(), 2.0), 2.0 * 22.0);
-    assert_near(at(ask("scalar(vector(7))").await.demand.as_ref().unwrap(), 2.0), 7.0);
+    assert_near(at(told(&history).as_ref().unwrap(), 2.0), 2.0 * 22.0);
+    assert_near(at(told(&ask("scalar(vector(7))").await).as_ref().unwrap(), 2.0), 7.0);
 
     let several = words(ask("rate(http_requests_total[10m])").await);
     assert_eq!(several, "`rate(http_requests_total[10m])` gives 10 series where one is needed: aggregate them, for instance with `sum(…)`");
@@ -308,7 +366,7 @@ async fn a_server_that_keeps_failing_is_left_alone() {
     let histories = collect::histories(&source(impatient(&server.url)), &wanted, now(), TimeDelta::days(28), TimeDelta::minutes(1)).await;
     assert_eq!(histories.len(), 50);
     for history in histories.values() {
-        let Err(HoldReason::SourceFailed { detail }) = &history.demand else { panic!("{history:?}") };
+        let Err(HoldReason::SourceFailed { detail }) = &told(history) else { panic!("{history:?}") };
         assert!(detail.contains("answered 503"), "{detail}");
     }
     // Three in a row, and the piece beside each of them.
@@ -327,7 +385,7 @@ async fn nothing_is_sent_but_what_is_needed() {
         workload("data", WorkloadKind::StatefulSet, "db", Signal::Requests),
     ];
     let histories = collect::histories(&source(settings), &wanted, now, TimeDelta::days(28), TimeDelta::minutes(1)).await;
-    assert!(histories.values().all(|history| matches!(history.demand, Err(HoldReason::NoData { .. }))));
+    assert!(histories.values().all(|history| matches!(told(history), Err(HoldReason::NoData { .. }))));
 
     let asked = server.asked();
     let mut queries: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
@@ -339,8 +397,8 @@ async fn nothing_is_sent_but_what_is_needed() {
         assert!((number("end") - number("start")) / number("step") < 11_000);
         queries.entry(&asked.form["query"]).or_default().push((number("start"), number("end")));
     }
-    // Two namespaces, a query for demand and six for the rest, in 29 pieces: 28 days that begin an hour into one.
-    assert_eq!(queries.len(), 2 * 7);
+    // Two namespaces, a query for demand, six for the rest and three for what cuts demand short, in 29 pieces: 28 days that begin an hour into one.
+    assert_eq!(queries.len(), 2 * 10);
     for (query, mut pieces) in queries {
         assert_eq!(pieces.len(), 29, "{query}");
         pieces.sort_unstable();
@@ -362,9 +420,13 @@ async fn one_failure_stays_with_those_that_need_it() {
         workload("", WorkloadKind::Deployment, "lost", Signal::Cpu),
     ];
     let histories = six_hours(&source(impatient(&server.url)), &wanted).await;
-    let why: Vec<&str> = wanted.iter().map(|wanted| histories[&wanted.id].demand.as_ref().unwrap_err().code()).collect();
+    let why: Vec<&str> = wanted.iter().map(|wanted| told(&histories[&wanted.id]).as_ref().unwrap_err().code()).collect();
     assert_eq!(why, ["source-failed", "no-data", "source-failed", "no-data"]);
-    assert_eq!((histories[&wanted[1].id].troubles.len(), histories[&wanted[2].id].troubles.len()), (0, 6));
-    let Err(HoldReason::SourceFailed { detail }) = &histories[&wanted[0].id].demand else { unreachable!() };
+    assert_eq!(
+        (histories[&wanted[1].id].troubles.len(), histories[&wanted[2].id].troubles.len()),
+        (1, 9),
+        "failing requests are asked for of all"
+    );
+    let Err(HoldReason::SourceFailed { detail }) = &told(&histories[&wanted[0].id]) else { unreachable!() };
     assert!(detail.contains("expanding series: boom") && detail.contains("look at the server's log"), "{detail}");
 }

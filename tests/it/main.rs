@@ -10,6 +10,7 @@ mod cli;
 mod collect_files;
 mod collect_prometheus;
 mod configuration;
+mod floors;
 mod git_client;
 mod layers;
 mod overlay_corpus;

@@ -10,3 +10,4 @@ pub(crate) mod openmetrics;
 pub(crate) mod prometheus;
 pub(crate) mod repository;
 pub(crate) mod shop;
+pub(crate) mod small;

@@ -92,6 +92,9 @@ pub struct RequestMetric {
     /// Further matchers as in PromQL, for instance `reporter="destination"`. Default: none.
     #[serde(default)]
     pub matchers: String,
+    /// The matchers of requests that failed for want of capacity, for instance `code=~"5.."`. Default: none, so that failures are not looked at.
+    #[serde(default)]
+    pub errors: String,
     /// The labels that name the workload. Default: the labels `namespace` and `pod`, joined with the pod's owner.
     #[serde(default)]
     pub workload: Option<WorkloadLabels>,
@@ -151,20 +154,26 @@ impl Default for Settings {
 impl RequestMetric {
     /// The counters that are looked for where nothing else is said.
     pub fn usual() -> Vec<Self> {
-        let by_pod = |metric: &str| Self { metric: metric.to_owned(), matchers: String::new(), workload: None };
+        let by_pod = |metric: &str, errors: &str| Self {
+            metric: metric.to_owned(),
+            matchers: String::new(),
+            errors: errors.to_owned(),
+            workload: None,
+        };
         let istio = Self {
             metric: "istio_requests_total".to_owned(),
             matchers: "reporter=\"destination\"".to_owned(),
+            errors: "response_code=~\"5..\"".to_owned(),
             workload: Some(WorkloadLabels {
                 namespace: "destination_workload_namespace".to_owned(),
                 name: "destination_workload".to_owned(),
             }),
         };
         vec![
-            by_pod("http_requests_total"),
-            by_pod("http_server_request_duration_seconds_count"),
+            by_pod("http_requests_total", "code=~\"5..\""),
+            by_pod("http_server_request_duration_seconds_count", "http_response_status_code=~\"5..\""),
             istio,
-            by_pod("grpc_server_handled_total"),
+            by_pod("grpc_server_handled_total", "grpc_code=~\"DeadlineExceeded|Internal|ResourceExhausted|Unavailable\""),
         ]
     }
 }

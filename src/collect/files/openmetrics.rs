@@ -22,7 +22,9 @@ const REPLICA_SET_OWNER: &str = "kube_replicaset_owner";
 const HPA_INFO: &str = "kube_horizontalpodautoscaler_info";
 const HPA_MIN: &str = "kube_horizontalpodautoscaler_spec_min_replicas";
 const HPA_MAX: &str = "kube_horizontalpodautoscaler_spec_max_replicas";
-const KEPT: [&str; 11] = [CPU, MEMORY, READY, RESTARTS, READY_TIME, CREATED, POD_OWNER, REPLICA_SET_OWNER, HPA_INFO, HPA_MIN, HPA_MAX];
+const HPA_DESIRED: &str = "kube_horizontalpodautoscaler_status_desired_replicas";
+const KEPT: [&str; 12] =
+    [CPU, MEMORY, READY, RESTARTS, READY_TIME, CREATED, POD_OWNER, REPLICA_SET_OWNER, HPA_INFO, HPA_MIN, HPA_MAX, HPA_DESIRED];
 
 /// The window of rates, in seconds; a longer step widens it.
 const RATE_WINDOW: i64 = 300;

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{Container, HpaMetric, Millicores, ObjectRef, Place, RenderedWorkload, RepoPath, Scaler, WorkloadId, WorkloadKind};
+use crate::model::policy::Driver;
+use crate::model::{
+    Censored, Container, HpaMetric, Millicores, ObjectRef, Place, RenderedWorkload, RepoPath, Scaler, WorkloadId, WorkloadKind,
+};
 
 const SETTINGS: forecast::Settings = forecast::Settings { every: TimeDelta::minutes(30), lead: TimeDelta::minutes(6) };
 const DAYS: i64 = 8;
@@ -47,7 +50,7 @@ fn workload(name: &str, spec: &str, demand: Series, percent: Option<u32>) -> Obs
         max: Some(100),
         metrics: vec![HpaMetric { name: "cpu".into(), utilization: Some(percent) }],
     };
-    Observed {
+    let mut workload = Observed {
         policy_place: Place { path: overlay.clone(), line: None },
         overlay,
         rendered: RenderedWorkload {
@@ -59,13 +62,21 @@ fn workload(name: &str, spec: &str, demand: Series, percent: Option<u32>) -> Obs
             fields: vec![],
         },
         policy: serde_yaml::from_str(&policy).unwrap(),
-        demand: Ok(demand),
+        signals: vec![],
+        censored: Censored::default(),
         usage: BTreeMap::new(),
         restarts: None,
         troubles: vec![],
         startup: None,
+    };
+    let driven = |Driver { signal, capacity_per_replica }| Driven {
+        signal,
+        capacity: capacity_per_replica,
+        demand: Ok(demand.clone()),
         study: Err(NoStudy::NotYet),
-    }
+    };
+    workload.signals = workload.policy.spec.drivers().into_iter().map(driven).collect();
+    workload
 }
 
 const PLAIN: &str = "capacityPerReplica: 5";
