@@ -39,7 +39,7 @@ fn object() -> ObjectRef {
 }
 
 /// A workload whose replicas carry 5 and request 4, under an HPA at so many percent, or under none.
-fn workload(name: &str, spec: &str, demand: Series, percent: Option<u32>) -> Observed {
+fn workload(name: &str, spec: &str, demand: &Series, percent: Option<u32>) -> Observed {
     let overlay = RepoPath::parse("overlays/prod").unwrap();
     let policy = format!(
         "{{apiVersion: prescale.dev/v1alpha1, kind: ScalingPolicy, metadata: {{name: {name}}}, spec: {{target: {{name: {name}}}, {spec}}}}}"
@@ -91,7 +91,7 @@ fn study(workload: Observed) -> Result<Study, NoStudy> {
 
 #[test]
 fn the_simplest_model_wins_where_nothing_helps() {
-    let study = study(workload("web", PLAIN, series(DAYS, daily), None)).unwrap();
+    let study = study(workload("web", PLAIN, &series(DAYS, daily), None)).unwrap();
     let models: Vec<&str> = study.models.iter().map(|tried| tried.model.as_str()).collect();
     assert_eq!(models, MODELS);
     assert_eq!((study.model.as_str(), study.gain), ("seasonal-naive", 0.0), "{:?}", study.models);
@@ -100,7 +100,7 @@ fn the_simplest_model_wins_where_nothing_helps() {
 
 #[test]
 fn a_better_model_wins_where_it_helps() {
-    let study = study(workload("web", PLAIN, series(DAYS, wandering), None)).unwrap();
+    let study = study(workload("web", PLAIN, &series(DAYS, wandering), None)).unwrap();
     assert!(study.model != "seasonal-naive" && study.gain > 0.05, "{:?}", study.models);
     let least = study.models.iter().map(|tried| tried.cost).fold(f64::INFINITY, f64::min);
     let simpler = study.models.iter().take_while(|tried| tried.model != study.model);
@@ -111,48 +111,48 @@ fn a_better_model_wins_where_it_helps() {
 
 #[test]
 fn an_objective_finds_its_price() {
-    let of = |objective: &str| study(workload("web", &format!("{PLAIN}, objective: {objective}"), series(DAYS, wandering), None)).unwrap();
+    let of = |objective: &str| study(workload("web", &format!("{PLAIN}, objective: {objective}"), &series(DAYS, wandering), None)).unwrap();
     let (strict, lax) = (of("0.5%"), of("10%"));
     assert!(strict.price > lax.price, "{} for 0.5 %, {} for 10 %", strict.price, lax.price);
     let short = |study: &Study| study.models.iter().find(|tried| tried.model == study.model).unwrap().short;
     assert!(short(&strict) <= 0.005 && short(&lax) <= 0.1, "{:?} {:?}", strict.models, lax.models);
     // A price is followed at one of its multiples.
-    let priced = study(workload("web", &format!("{PLAIN}, shortfallPrice: 80"), series(DAYS, wandering), None)).unwrap();
+    let priced = study(workload("web", &format!("{PLAIN}, shortfallPrice: 80"), &series(DAYS, wandering), None)).unwrap();
     assert!([20.0, 40.0, 80.0, 160.0, 320.0].contains(&priced.price) && priced.stretch == 1.0);
 }
 
 #[test]
 fn an_hpa_is_set_anew_only_where_that_pays() {
     // At 30 % of requests a replica is used for 1.2 of the 5 that it carries.
-    let wasteful = study(workload("web", PLAIN, series(DAYS, daily), Some(30))).unwrap();
+    let wasteful = study(workload("web", PLAIN, &series(DAYS, daily), Some(30))).unwrap();
     let tuning = wasteful.hpa.unwrap();
     assert!(tuning.after < tuning.before * 0.98 && tuning.to.percent > 30 && tuning.to.stabilization == 300, "{tuning:?}");
     assert!((tuning.to.target - f64::from(tuning.to.percent) * 0.04 / 5.0).abs() < 1e-12);
     // As it says, it is left alone, and there is no new study.
     let percent = Some(tuning.to.percent);
-    let set = snapshot(vec![workload("web", PLAIN, series(DAYS, daily), percent)]);
+    let set = snapshot(vec![workload("web", PLAIN, &series(DAYS, daily), percent)]);
     let again = studies(&set, std::slice::from_ref(&wasteful), &SETTINGS, 1, |_, _| ());
     assert_eq!((again.made.len(), &again.each[0]), (0, &Ok(wasteful)));
     assert_eq!(study(set.workloads[0].clone()).unwrap().hpa, None, "the best of those that are tried is kept");
     // Where the policy forbids it, or the capacity follows from the target, nothing else is tried.
     for spec in ["capacityPerReplica: 5, autoscaler: {tune: false}", "replicas: {min: 1}"] {
-        let study = study(workload("web", spec, series(DAYS, daily), Some(30))).unwrap();
+        let study = study(workload("web", spec, &series(DAYS, daily), Some(30))).unwrap();
         assert!(study.hpa.is_none() && !study.subject.tuned && study.subject.hpa.is_some(), "{spec}");
     }
 }
 
 #[test]
 fn what_cannot_be_studied_says_so() {
-    let short = study(workload("web", PLAIN, series(3, daily), None));
+    let short = study(workload("web", PLAIN, &series(3, daily), None));
     assert_eq!(short, Err(NoStudy::ShortHistory { have: TimeDelta::days(3), need: TimeDelta::days(4) }));
     let gaps = series(DAYS, |i| if i > 288 * 2 && i < 288 * 7 { f64::NAN } else { daily(i) });
-    assert!(matches!(study(workload("web", PLAIN, gaps, None)), Err(NoStudy::ShortHistory { .. })));
-    assert_eq!(study(workload("web", "signal: requests", series(DAYS, daily), None)), Err(NoStudy::NotDecided), "no capacity");
+    assert!(matches!(study(workload("web", PLAIN, &gaps, None)), Err(NoStudy::ShortHistory { .. })));
+    assert_eq!(study(workload("web", "signal: requests", &series(DAYS, daily), None)), Err(NoStudy::NotDecided), "no capacity");
 }
 
 #[test]
 fn those_without_a_study_go_first_then_the_oldest() {
-    let few = |name: &str| workload(name, PLAIN, series(5, daily), None);
+    let few = |name: &str| workload(name, PLAIN, &series(5, daily), None);
     let snapshot = snapshot(vec![few("a"), few("b"), few("c"), few("d"), few("e")]);
     let all = studies(&snapshot, &[], &SETTINGS, 9, |_, _| ());
     assert_eq!(all.made.len(), 5);
@@ -180,5 +180,5 @@ fn those_without_a_study_go_first_then_the_oldest() {
 fn what_comes_after_now_changes_nothing() {
     let later = Series::new(now().timestamp() - 5 * 86_400, 300, (0..6 * 288).map(wandering));
     let cut = later.known_at(now().timestamp());
-    assert_eq!(study(workload("web", PLAIN, later, None)), study(workload("web", PLAIN, cut, None)));
+    assert_eq!(study(workload("web", PLAIN, &later, None)), study(workload("web", PLAIN, &cut, None)));
 }
