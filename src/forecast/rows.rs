@@ -327,7 +327,7 @@ impl Rows {
     fn days_ago(&self, row: usize, days: usize) -> Option<usize> {
         let then = row.checked_sub(days * self.day())?;
         let moved = self.walls[row].ahead - self.walls[then].ahead; // a change of the hour lies between
-        let rows = (moved.abs() as usize + self.spacing / 2) / self.spacing;
+        let rows = (moved.unsigned_abs() as usize + self.spacing / 2) / self.spacing;
         if moved < 0 { then.checked_sub(rows) } else { Some(then + rows).filter(|then| *then < row) }
     }
 
