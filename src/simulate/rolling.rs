@@ -57,6 +57,8 @@ pub(super) struct Rolling<'a> {
     step: i64,
     /// Epoch seconds of the first minute.
     start: i64,
+    /// Instants before the learner begins, in minutes, and what was known at each.
+    passed: Vec<(usize, usize)>,
     learner: Option<Learner>,
     flying: Option<Flying>,
     chosen: Option<Vec<usize>>,
@@ -68,7 +70,7 @@ impl<'a> Rolling<'a> {
         let oldest = course.tried - LEARNED * DAY as i64 * MINUTE;
         let samples = &samples[samples.partition_point(|(stamped, _)| *stamped < oldest)..];
         let start = samples.first().map_or(0, |(stamped, _)| stamped.div_euclid(MINUTE) * MINUTE);
-        Self { course, known: Known::new(samples, step), step, start, learner: None, flying: None, chosen: None }
+        Self { course, known: Known::new(samples, step), step, start, passed: Vec::new(), learner: None, flying: None, chosen: None }
     }
 
     /// The instants to go through before `last`: the decisions', or a finer grid.
@@ -86,8 +88,18 @@ impl<'a> Rolling<'a> {
         let demand = self.known.at(at);
         let minute = ((at - self.start) / MINUTE) as usize;
         let shape = Shape { lead: cadence.lead, length: cadence.every };
-        let learner = self.learner.get_or_insert_with(|| Learner::new(recipe, shape, spacing(cadence.every), demand).by(calendar));
-        learner.advance(demand, minute, demand.len());
+        match &mut self.learner {
+            Some(learner) => learner.advance(demand, minute, demand.len()),
+            None => {
+                self.passed.push((minute, demand.len()));
+                // The scale of demand is told by all that goes before the first decision, and by a day at least.
+                if at >= tried && demand.len() >= DAY {
+                    let mut learner = Learner::new(recipe, shape, spacing(cadence.every), demand).by(calendar);
+                    self.passed.drain(..).for_each(|(minute, known)| learner.advance(demand, minute, known));
+                    self.learner = Some(learner);
+                }
+            }
+        }
         if at.rem_euclid(cadence.interval()) != 0 || at < tried {
             return None;
         }
@@ -96,7 +108,7 @@ impl<'a> Rolling<'a> {
             self.chosen = Some(flying.chosen(demand));
         }
         let stale = at - demand.end() > holds_for(self.step);
-        let forecast = if stale { None } else { learner.forecast(demand) };
+        let forecast = self.learner.as_mut().filter(|_| !stale).and_then(|learner| learner.forecast(demand));
         let floors = flying.decide(demand, forecast.as_ref(), minute + cadence.lead, cadence.every, self.chosen.as_deref());
         Some(Step { forecast, stale, floors })
     }
