@@ -33,8 +33,9 @@ pub struct Settings {
     pub lead: TimeDelta,
 }
 
-/// What will change and what is held back, from a forecast for each signal of each workload of the snapshot in their order.
-pub fn plan(snapshot: &Snapshot, outlook: &[Vec<Result<Foreseen, HoldReason>>], settings: &Settings) -> Plan {
+/// What will change and what is held back, from a forecast for each signal of each workload of the snapshot in their order. They are taken one
+/// workload after the other, and not kept.
+pub fn plan(snapshot: &Snapshot, outlook: impl IntoIterator<Item = Vec<Result<Foreseen, HoldReason>>>, settings: &Settings) -> Plan {
     let mut plan = Plan {
         at: snapshot.now,
         window: Window::of_decision(snapshot.now, settings.lead, settings.every),
@@ -54,7 +55,7 @@ pub fn plan(snapshot: &Snapshot, outlook: &[Vec<Result<Foreseen, HoldReason>>], 
     let mut past = Past::of(&snapshot.past);
     for (workload, foreseen) in snapshot.workloads.iter().zip(outlook) {
         let past = past.entry(&workload.rendered.id).or_default();
-        let mut decisions = replicas::decide(workload, foreseen, past, snapshot, &mut plan.outlooks);
+        let mut decisions = replicas::decide(workload, &foreseen, past, snapshot, &mut plan.outlooks);
         decisions.extend(tuning::decide(workload));
         decisions.extend(requests::decide(workload, snapshot.now));
         // What failed besides the demand; where that failed as well, one cause is told once.

@@ -48,8 +48,8 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
     let mut snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
     let studies = studies::attach(world, &mut snapshot).await?;
-    let outlook = forecast::all(&snapshot, &world.config.forecast());
-    let mut plan = decide::plan(&snapshot, &outlook, &world.config.decide());
+    let outlook = forecast::all(&snapshot, world.config.forecast());
+    let mut plan = decide::plan(&snapshot, outlook, &world.config.decide());
 
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 

@@ -15,7 +15,6 @@
 
 pub mod backtest;
 pub mod baseline;
-mod cores;
 mod histogram;
 pub mod hull;
 mod known;
@@ -28,10 +27,9 @@ pub mod study;
 pub mod trace;
 
 pub use crate::decide::Hpa;
-pub use crate::forecast::{RECIPES, Recipe};
+pub use crate::forecast::{RECIPES, Recipe, on_all_cores};
 pub use crate::model::Aim;
 pub use backtest::{Above, Backtest, Settings, Why, backtest};
-pub use cores::on_all_cores;
 pub use known::Known;
 pub use percentile::percentile;
 pub use replay::{Cadence, ReplayError, replay};

@@ -105,7 +105,7 @@ impl Report {
         let some = self.outlooks.iter().filter(|outlook| outlook.censored > 0.0);
         some.map(|outlook| {
             let percent = message::trimmed(outlook.censored * 100.0, 1);
-            format!("{}: demand was cut short in {percent} % of the last week, which is not learned from", self.named(outlook))
+            format!("{}: demand was cut short in {percent} % of the last week, of which only rises are learned", self.named(outlook))
         })
     }
 

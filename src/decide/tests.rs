@@ -95,7 +95,7 @@ fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
 }
 
 fn plan_at(now: DateTime<Utc>, workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
-    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, &[vec![Ok(surely(demand))]], &SETTINGS)
+    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, [vec![Ok(surely(demand))]], &SETTINGS)
 }
 
 /// The planned floors: field and count.
@@ -222,7 +222,7 @@ fn plan_of_two(replicas: u32, demands: [Option<f64>; 2]) -> Plan {
     let stale = || HoldReason::StaleData { last: now() - TimeDelta::hours(1), limit: TimeDelta::minutes(15) };
     let outlook = demands.map(|demand| demand.map(surely).ok_or_else(stale)).to_vec();
     let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, replicas, Scaler::None)], amiss: vec![], past: vec![] };
-    plan(&snapshot, &[outlook], &SETTINGS)
+    plan(&snapshot, [outlook], &SETTINGS)
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn switches_stop_everything() {
     assert_eq!(held(&plan_paused, &Field::Replicas), Some("paused"));
 
     let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![] };
-    let stopped = plan(&snapshot, &[vec![Ok(surely(55.0))]], &Settings { paused: true, ..SETTINGS });
+    let stopped = plan(&snapshot, [vec![Ok(surely(55.0))]], &Settings { paused: true, ..SETTINGS });
     assert!(stopped.changes.is_empty() && !stopped.held.is_empty());
 }
 

@@ -198,9 +198,12 @@ impl Rows {
     pub fn push(&mut self, demand: &Demand, at: usize, known: usize) {
         while self.past < self.len() && self.window(self.past) + self.shape.length <= known {
             let from = self.window(self.past);
-            let outcome = demand.outcome(from, from + self.shape.length);
-            if let Some(outcome) = outcome {
-                self.enter(self.past, self.log(outcome));
+            let to = from + self.shape.length;
+            let outcome = demand.greatest_measured(from, to).map(|demand| self.log(demand));
+            // Demand that was cut short was at least as much: that is learned where it tells of a rise, and not where it may hide one.
+            let is_told = |outcome: &f32| !demand.is_censored(from, to) || *outcome > self.features[self.past][column::RECENT];
+            if let Some(outcome) = outcome.filter(is_told) {
+                self.enter(self.past, outcome);
             }
             self.past += 1;
         }

@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn foresee(workloads: Vec<Observed>) -> Result<Foreseen, HoldReason> {
-        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, &SETTINGS).remove(0).remove(0)
+        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, SETTINGS).next().unwrap().remove(0)
     }
 
     #[test]

@@ -132,10 +132,9 @@ impl Demand {
         minutes.iter().copied().reduce(f64::max).filter(|v| !v.is_nan()) // `max` of NaN and a number is the number
     }
 
-    /// What a window is known to have held: as [`Self::greatest_measured`], but `None` where demand was cut short in it.
-    pub fn outcome(&self, from: usize, to: usize) -> Option<f64> {
-        let censored = self.censored.iter().take(to).skip(from).any(|censored| *censored);
-        if censored { None } else { self.greatest_measured(from, to) }
+    /// Whether demand was cut short in a window.
+    pub fn is_censored(&self, from: usize, to: usize) -> bool {
+        self.censored.get(from..to.min(self.censored.len())).is_some_and(|marks| marks.contains(&true))
     }
 }
 
@@ -159,19 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_was_cut_short_has_no_outcome() {
+    fn a_window_that_was_cut_short_is_marked() {
         let mut demand = Demand::of(&Series::new(600, 60, [1.0, 2.0, 3.0, 4.0, 5.0]));
         demand.censor(600 + 90, 600 + 150); // half of two minutes
         demand.censor(0, 500);
         demand.censor(5000, 6000);
         assert_eq!(
-            [(0, 1), (0, 2), (1, 2), (2, 4), (3, 5)].map(|(from, to)| demand.outcome(from, to)),
-            [Some(1.0), None, None, None, Some(5.0)]
+            [(0, 1), (0, 2), (1, 2), (2, 4), (3, 5)].map(|(from, to)| demand.is_censored(from, to)),
+            [false, true, true, true, false]
         );
         assert_eq!((demand.greatest_measured(0, 3), demand.held()[2]), (Some(3.0), 3.0), "it is still seen");
         demand.truncate(1);
         (0..4).for_each(|_| demand.push(7.0));
-        assert_eq!(demand.outcome(0, 5), Some(7.0));
+        assert!(!demand.is_censored(0, 5));
     }
 
     #[test]
