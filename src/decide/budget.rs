@@ -24,7 +24,7 @@ impl Budget {
     }
 
     /// When the limit next leaves a rise, or else a fall: `at` (epoch seconds) where it does now, the end of time where it never does. Falls
-    /// may spend half of the limit only: money can wait, demand cannot.
+    /// take none but the first half of the limit: money can wait, demand cannot.
     pub fn next(&self, at: i64, rises: bool) -> i64 {
         let Some(most) = self.most else { return at };
         let limit = if rises { most } else { most.div_ceil(2) };

@@ -102,6 +102,7 @@ fn ask(
         quantile,
         expected: forecast.point(),
         peak: demand,
+        high: forecast.high(),
         capacity,
         now: floor.now.unwrap_or(floor.implied),
         floor: needed,

@@ -200,7 +200,7 @@ pub fn held(why: &HoldReason) -> String {
         }
         HoldReason::ChangesSpent { most, until } => {
             let wait = format!("the next such change is possible from {}", until.format("%Y-%m-%d %H:%M UTC"));
-            format!("its changes a day ({most}, of which falls may have half) are spent: {wait}")
+            format!("its changes a day ({most}, of which falls take none but the first half) are spent: {wait}")
         }
         HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
         HoldReason::SignalMissing { signal, why } => {

@@ -405,6 +405,8 @@ pub struct Outlook {
     pub expected: f64,
     /// The quantile of it: the demand to be ready for.
     pub peak: f64,
+    /// What the window maximum stays at or under in 19 of 20 windows, as past forecasts did: how sure the forecast is, whatever a shortfall costs.
+    pub high: f64,
     /// What one replica carries.
     pub capacity: f64,
     /// The floor in Git now.

@@ -171,7 +171,7 @@ pub struct ReplicasPolicy {
     /// of the day. Default: 30m.
     #[serde(with = "duration")]
     pub stabilization: Duration,
-    /// The most changes of the floor in any 24 hours; falls may have half of them. Default: no limit.
+    /// The most changes of the floor in any 24 hours; falls take none but the first half of them. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes_per_day: Option<u32>,
     /// Whether a floor of zero (an HPA or ScaledObject that may scale to zero) is raised. Default: false.

@@ -12,7 +12,7 @@ use crate::model::Calendar;
 /// What stands above the floor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Above {
-    /// An HPA, its target and scale-down stabilization chosen on the week before the first decision, with our floor under it.
+    /// An HPA, its target and scale-down stabilization chosen on the two weeks before the first decision, with our floor under it.
     Tuned,
     /// Nothing.
     Nothing,
@@ -304,7 +304,7 @@ mod tests {
         let few = with(&|s| s.most_changes = Some(6));
         assert!(few.scores.floor.churn_per_day <= 6.1 && alone.scores.floor.churn_per_day > 12.0);
         assert!(few.decisions.iter().any(|d| d.reasons.contains(&Why::ChangesSpent { most: 6 })));
-        let hourly = with(&|s| s.cadence = Cadence { every: 60, lead: 10 });
+        let hourly = with(&|s| (s.cadence, s.above) = (Cadence { every: 60, lead: 10 }, Above::Nothing));
         assert!(hourly.decisions.iter().all(|d| d.at % 3600 == 0 && d.effective_at == d.at + 600));
         assert!(hourly.scores.floor.cost > alone.scores.floor.cost);
     }

@@ -12,7 +12,7 @@ fn changes_a_day_are_limited() {
     assert_eq!((small.replicas(), held(&report)), (2, vec!["changesSpent".to_owned()]));
     small.plan(10).says(
         0,
-        &["its changes a day (1, of which falls may have half) are spent: the next such change is possible from 2026-11-17 07:00 UTC"],
+        &["its changes a day (1, of which falls take none but the first half) are spent: the next such change is possible from 2026-11-17 07:00 UTC"],
     );
     small.run(1439);
     assert_eq!(small.replicas(), 2);

@@ -1,6 +1,7 @@
 //! The whole run by the built binary: real Prometheus, real git over http, ssh and files, real Kustomize.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use prescale::demo::{HISTORY, START};
 use serde_json::Value as Json;
@@ -337,4 +338,20 @@ fn studies_are_made_once_kept_and_followed() {
     shop.commit(&[("overlays/prod/scaling.yaml", Some(&policy.replace("0.25", "0.2")))]);
     let changed = shop.run("plan", &config, &[]).json();
     assert_eq!(study(&changed, "backend")["subject"]["capacity"], 0.2);
+}
+
+/// Linux alone can bind a process to one core without privileges.
+#[test]
+#[cfg(target_os = "linux")]
+fn one_core_plans_the_same_bytes_as_many() {
+    let shop = Shop::new();
+    let config = shop.local("decision: {studiesPerRun: 20}\n");
+    let plan = |command: &mut Command| {
+        let ran = Ran::of(command.args(["plan", "--config", &config, "--at", &now(), "--output", "json"]));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.out
+    };
+    let alone = plan(Command::new("taskset").args(["-c", "0", env!("CARGO_BIN_EXE_prescale")]));
+    assert!(alone.contains("\"study\""), "each signal is studied: {alone}");
+    assert_eq!(alone, plan(&mut prescale(&[])));
 }
