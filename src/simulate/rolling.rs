@@ -88,16 +88,15 @@ impl<'a> Rolling<'a> {
         let demand = self.known.at(at);
         let minute = ((at - self.start) / MINUTE) as usize;
         let shape = Shape { lead: cadence.lead, length: cadence.every };
-        match &mut self.learner {
-            Some(learner) => learner.advance(demand, minute, demand.len()),
-            None => {
-                self.passed.push((minute, demand.len()));
-                // The scale of demand is told by all that goes before the first decision, and by a day at least.
-                if at >= tried && demand.len() >= DAY {
-                    let mut learner = Learner::new(recipe, shape, spacing(cadence.every), demand).by(calendar);
-                    self.passed.drain(..).for_each(|(minute, known)| learner.advance(demand, minute, known));
-                    self.learner = Some(learner);
-                }
+        if let Some(learner) = &mut self.learner {
+            learner.advance(demand, minute, demand.len());
+        } else {
+            self.passed.push((minute, demand.len()));
+            // The scale of demand is told by all that goes before the first decision, and by a day at least.
+            if at >= tried && demand.len() >= DAY {
+                let mut learner = Learner::new(recipe, shape, spacing(cadence.every), demand).by(calendar);
+                self.passed.drain(..).for_each(|(minute, known)| learner.advance(demand, minute, known));
+                self.learner = Some(learner);
             }
         }
         if at.rem_euclid(cadence.interval()) != 0 || at < tried {
