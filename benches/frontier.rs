@@ -242,12 +242,15 @@ fn picture(families: &[(&str, Family)]) -> String {
     }
     svg += "<text x=\"380\" y=\"415\" text-anchor=\"middle\">replica-minutes, as a multiple of what demand needed</text>\n";
     svg += "<text x=\"60\" y=\"20\">share of minutes short of capacity</text>\n";
-    for (i, (name, colour, width)) in LINES.into_iter().enumerate() {
+    for (name, colour, width) in LINES {
         let Some((_, family)) = families.iter().find(|(family, _)| *family == name) else { continue };
         let points = (0..=150).map(|step| 1.1 + f64::from(step) / 100.0);
         let points = points.map(|cost| (cost, hull::at_cost(family, cost))).filter(|(_, share)| (0.001..=0.05).contains(share));
         let line: Vec<String> = points.map(|(cost, share)| format!("{:.1},{:.1}", x(cost), y(share))).collect();
         let _ = writeln!(svg, "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" points=\"{}\"/>", line.join(" "));
+    }
+    svg += "<rect x=\"392\" y=\"32\" width=\"308\" height=\"106\" fill=\"white\"/>\n";
+    for (i, (name, colour, width)) in LINES.into_iter().enumerate() {
         let top = 46.0 + 20.0 * i as f64;
         let _ = writeln!(svg, "<line x1=\"400\" x2=\"428\" y1=\"{top}\" y2=\"{top}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>");
         let _ = writeln!(svg, "<text x=\"436\" y=\"{}\">{name}</text>", top + 4.5);

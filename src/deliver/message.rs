@@ -122,7 +122,7 @@ pub fn reason(reason: &Reason) -> String {
             let stretch = if *stretch > 1.0 { format!(" and {} times the floor", trimmed(*stretch, 2)) } else { String::new() };
             let gain = if *gain > 0.0 { format!(", {} % cheaper than {simplest}", trimmed(gain * 100.0, 1)) } else { String::new() };
             format!(
-                "chosen by replay on {}: this model{gain}, and a price of shortfall of {}{stretch}",
+                "chosen by replay on {}: this model{gain}, and to plan with a price of shortfall of {}, which served the policy best{stretch}",
                 at.format("%Y-%m-%d"),
                 trimmed(*price, 2)
             )
