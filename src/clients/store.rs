@@ -144,7 +144,18 @@ mod tests {
 
     fn record(at: DateTime<Utc>) -> Record {
         let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() };
-        Record { at, workload, model: None, peak: Some(1.5), floor: None, changed: vec![], held: vec!["unchanged".into()], commit: None }
+        let overlay = Some(crate::model::RepoPath::root());
+        Record {
+            at,
+            overlay,
+            workload,
+            model: None,
+            peak: Some(1.5),
+            floor: None,
+            changed: vec![],
+            held: vec!["unchanged".into()],
+            commit: None,
+        }
     }
 
     #[tokio::test]

@@ -111,12 +111,13 @@ fn floors(plan: &Plan) -> Vec<(Field, u32)> {
 fn moved(minutes: i64, commit: Option<&str>) -> Record {
     Record {
         at: now() - TimeDelta::minutes(minutes),
+        overlay: Some(RepoPath::parse("overlays/prod").unwrap()),
         workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
         model: None,
         peak: None,
         floor: None,
         changed: vec![RecordedChange {
-            overlay: RepoPath::root(),
+            overlay: RepoPath::parse("overlays/prod").unwrap(),
             object: object("Deployment"),
             field: Field::Replicas,
             from: None,
@@ -190,6 +191,24 @@ fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
     assert_eq!(floors(&fall(vec![moved(31, Some("c"))])).len(), 1);
     assert_eq!(floors(&fall(vec![moved(1, None)])).len(), 1, "what never reached Git does not count");
     assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(1, Some("c"))])).len(), 1);
+}
+
+#[test]
+fn the_past_of_one_overlay_is_not_that_of_another() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {coolDown: 30m, stabilization: 1h, changesPerDay: 24}";
+    let fall = |past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
+    let test = || RepoPath::parse("overlays/test").unwrap();
+    let elsewhere = |mut record: Record, overlay: Option<RepoPath>| {
+        record.overlay = overlay;
+        record.changed.iter_mut().for_each(|change| change.overlay = test());
+        record
+    };
+    assert_eq!(floors(&fall(vec![elsewhere(moved(5, Some("c")), Some(test()))])).len(), 1);
+    assert_eq!(floors(&fall(vec![elsewhere(wanted(5, 9), Some(test()))])).len(), 1);
+    // An older version did not record it, but for what was changed.
+    let old = |record: Record| Record { overlay: None, ..record };
+    assert_eq!(held(&fall(vec![old(moved(5, Some("c")))]), &Field::Replicas), Some("cooling-down"));
+    assert_eq!(floors(&fall(vec![elsewhere(moved(5, Some("c")), None), old(wanted(5, 9))])).len(), 1);
 }
 
 /// A run so many minutes ago that wanted this floor.
