@@ -478,6 +478,51 @@ fn an_hpa_is_set_as_the_study_says() {
 }
 
 #[test]
+fn no_hpa_aims_at_what_the_limits_keep_usage_from() {
+    let mut workload = workload(TUNED, 2, hpa(Some(2), 20));
+    workload.signals[0].study = Ok(study(&workload));
+    // At 60 % of a core it adds a replica above 660m.
+    for (limit, planned) in [(659, false), (660, true)] {
+        workload.rendered.containers[0].cpu_limit = Some(Millicores(limit));
+        let plan = plan_for(workload.clone(), 0.9);
+        assert_eq!(plan.changes.iter().any(|change| change.field == TARGET || change.field == WINDOW), planned, "{limit}");
+        assert_eq!(held(&plan, &TARGET) == Some("unchanged"), !planned);
+    }
+    let sidecar = Container { name: "sidecar".into(), cpu_request: Some(Millicores(0)), ..Container::default() };
+    workload.rendered.containers[0].cpu_limit = Some(Millicores(500));
+    workload.rendered.containers.push(sidecar);
+    let reached = |workload: &Observed, percent: u32| {
+        let tunable = tunable(workload).unwrap().unwrap();
+        tunable.is_reached(&HpaSetting { percent, target: tunable.present.target * f64::from(percent) / 80.0, stabilization: 300 })
+    };
+    assert!(reached(&workload, 400), "a container without a limit knows no bounds");
+}
+
+#[test]
+fn an_hpa_on_memory_stays_below_the_first_limit() {
+    let mut workload = workload("signal: memory, capacityPerReplica: 1e9, requests: {enabled: false}", 2, hpa(Some(2), 20));
+    let Scaler::Hpa(set) = &mut workload.rendered.scaler else { unreachable!() };
+    set.metrics[0].name = "memory".into();
+    let half = |limit: Option<u64>| Container {
+        memory_request: Some(Bytes(1 << 29)),
+        memory_limit: limit.map(Bytes),
+        ..workload.rendered.containers[0].clone()
+    };
+    let most = |containers: Vec<Container>| {
+        let workload = Observed { rendered: RenderedWorkload { containers, ..workload.rendered.clone() }, ..workload.clone() };
+        let tunable = tunable(&workload).unwrap().unwrap();
+        let per_percent = tunable.present.target / 80.0;
+        let reached = |percent: &u32| {
+            tunable.is_reached(&HpaSetting { percent: *percent, target: f64::from(*percent) * per_percent, stabilization: 300 })
+        };
+        (1..=500).rev().find(reached)
+    };
+    assert_eq!(most(vec![half(None), half(None)]), Some(500));
+    assert_eq!(most(vec![half(Some(1 << 29)), half(Some(1 << 29))]), Some(90));
+    assert_eq!(most(vec![half(Some(1 << 30)), half(None)]), Some(181), "it is killed at 200 % of its request");
+}
+
+#[test]
 fn an_hpa_that_is_not_tuned_says_why() {
     let cpu_hpa = || workload(TUNED, 2, hpa(Some(2), 20));
     assert_eq!(held(&plan_for(cpu_hpa(), 0.9), &TARGET), Some("unstudied"));

@@ -154,7 +154,7 @@ impl<'a> Case<'a> {
         let tunable = decide::tunable(workload).ok().flatten();
         let others = tunable.as_ref().map_or_else(Vec::new, |tunable| {
             let mut others: Vec<HpaSetting> = TARGETS.iter().map(|target| tunable.setting(*target, STABILIZATION)).collect();
-            others.retain(|setting| !setting.is_like(&tunable.present));
+            others.retain(|setting| !setting.is_like(&tunable.present) && tunable.is_reached(setting));
             others.dedup();
             others
         });

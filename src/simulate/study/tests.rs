@@ -142,6 +142,16 @@ fn an_hpa_is_set_anew_only_where_that_pays() {
 }
 
 #[test]
+fn no_target_is_tried_that_a_limit_keeps_usage_from() {
+    let mut limited = workload("web", PLAIN, &series(DAYS, daily), Some(30));
+    limited.rendered.containers[0].cpu_limit = Some(Millicores(4000));
+    // 1.1 times 70 % of what a replica carries is 3.85 cores, and of 80 % it is 4.4.
+    assert_eq!(study(limited.clone()).unwrap().hpa.unwrap().to.percent, 87);
+    limited.rendered.containers[0].cpu_limit = Some(Millicores(3800));
+    assert_eq!(study(limited).unwrap().hpa, None);
+}
+
+#[test]
 fn what_cannot_be_studied_says_so() {
     let short = study(workload("web", PLAIN, &series(3, daily), None));
     assert_eq!(short, Err(NoStudy::ShortHistory { have: TimeDelta::days(3), need: TimeDelta::days(4) }));
