@@ -166,7 +166,11 @@ impl<'a> Case<'a> {
             capacity,
             aim: workload.policy.spec.aim(),
             hpa: present.map(|(setting, _)| setting),
+            most: present.map(|(_, hpa)| hpa.most),
             tuned: tunable.is_some(),
+            every: settings.every,
+            lead: window.from - now,
+            calendar: workload.policy.spec.calendar.clone(),
         };
         let measured = (0..demand.len()).filter(|i| demand.get(*i).is_some()).map(|i| demand.start() + demand.step() * i as i64);
         enough(measured, demand.step(), now.timestamp())?;
@@ -230,7 +234,7 @@ pub struct Studies {
     pub made: Vec<Study>,
 }
 
-/// What is known already where it still fits, and at most `most` studies that are due, made anew: what has none goes first, then the oldest.
+/// What is known already where it still fits and is not outdated, and at most `most` studies that are due, made anew: what has none goes first, then the oldest.
 /// `tick` is called after each.
 pub fn studies(
     snapshot: &Snapshot,
@@ -250,7 +254,8 @@ pub fn studies(
             let case = case.as_ref().map_err(Clone::clone)?;
             let its =
                 known.iter().filter(|study| study.key() == (&case.workload.overlay, &case.workload.rendered.id, &case.subject.signal));
-            let fit = its.filter(|study| study.fits(&case.subject) && Recipe::named(&study.model).is_some());
+            let fit =
+                its.filter(|study| study.fits(&case.subject) && !study.is_outdated(snapshot.now) && Recipe::named(&study.model).is_some());
             fit.max_by_key(|study| study.at).cloned().ok_or(NoStudy::NotYet)
         })
         .collect();

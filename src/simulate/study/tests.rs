@@ -187,6 +187,33 @@ fn those_without_a_study_go_first_then_the_oldest() {
 }
 
 #[test]
+fn what_is_outdated_or_of_other_decisions_is_not_used() {
+    let snapshot = snapshot(vec![workload("web", PLAIN, &series(5, daily), Some(80))]);
+    let known = studies(&snapshot, &[], &SETTINGS, 1, |_, _| ()).made;
+    let each = |snapshot: &Snapshot, known: &[Study], settings: &forecast::Settings| {
+        studies(snapshot, known, settings, 0, |_, _| ()).each.remove(0).map(|study| study.at)
+    };
+    let aged = |days| vec![Study { at: now() - TimeDelta::days(days), ..known[0].clone() }];
+    assert_eq!(each(&snapshot, &aged(28), &SETTINGS), Ok(now() - TimeDelta::days(28)), "an old one is better than none");
+    assert_eq!(each(&snapshot, &aged(29), &SETTINGS), Err(NoStudy::NotYet));
+    let slower = forecast::Settings { lead: TimeDelta::minutes(20), ..SETTINGS };
+    let rarer = forecast::Settings { every: TimeDelta::minutes(60), ..SETTINGS };
+    assert_eq!([slower, rarer].map(|settings| each(&snapshot, &known, &settings)), [Err(NoStudy::NotYet), Err(NoStudy::NotYet)]);
+    let changed = |change: &dyn Fn(&mut Observed)| {
+        let mut snapshot = snapshot.clone();
+        change(&mut snapshot.workloads[0]);
+        each(&snapshot, &known, &SETTINGS)
+    };
+    assert_eq!(changed(&|_| ()), Ok(now()));
+    assert_eq!(changed(&|web| web.policy.spec.calendar.holidays = ["2026-12-25".parse().unwrap()].into()), Err(NoStudy::NotYet));
+    let most = |web: &mut Observed| {
+        let Scaler::Hpa(hpa) = &mut web.rendered.scaler else { unreachable!() };
+        hpa.max = Some(99);
+    };
+    assert_eq!(changed(&most), Err(NoStudy::NotYet));
+}
+
+#[test]
 fn what_comes_after_now_changes_nothing() {
     let later = Series::new(now().timestamp() - 5 * 86_400, 300, (0..6 * 288).map(wandering));
     let cut = later.known_at(now().timestamp());
