@@ -22,8 +22,8 @@ const HARDLY_MORE: f64 = 0.01;
 const WORTH_A_CHANGE: f64 = 0.02;
 /// Targets of an HPA that are tried, as shares of what a replica carries.
 const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
-/// The scale-down stabilization that they are tried with, in seconds: Kubernetes' default.
-const STABILIZATION: u32 = 300;
+/// The scale-down stabilizations that each is tried with, in seconds. Of equals the first is chosen, Kubernetes' default.
+const STABILIZATIONS: [u32; 3] = [300, 900, 1800];
 /// The least that is replayed.
 const LEAST_REPLAY: TimeDelta = TimeDelta::days(3);
 
@@ -153,7 +153,8 @@ impl<'a> Case<'a> {
         let present = decide::hpa_of(workload, &driven.signal, capacity);
         let tunable = decide::tunable(workload).ok().flatten();
         let others = tunable.as_ref().map_or_else(Vec::new, |tunable| {
-            let mut others: Vec<HpaSetting> = TARGETS.iter().map(|target| tunable.setting(*target, STABILIZATION)).collect();
+            let with_targets = |stabilization| TARGETS.map(|target| tunable.setting(target, stabilization));
+            let mut others: Vec<HpaSetting> = STABILIZATIONS.into_iter().flat_map(with_targets).collect();
             others.retain(|setting| !setting.is_like(&tunable.present) && tunable.is_reached(setting));
             others.dedup();
             others

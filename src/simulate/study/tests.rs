@@ -142,6 +142,15 @@ fn an_hpa_is_set_anew_only_where_that_pays() {
 }
 
 #[test]
+fn an_hpa_that_scales_down_too_soon_is_told_to_wait() {
+    // For two hours at any time, five minutes in each fifteen are high.
+    let bursts = |i: i64| if noise(i / 24) > 0.85 && i % 3 == 0 { 90.0 } else { 15.0 + noise(i) };
+    let spec = format!("{PLAIN}, shortfallPrice: 1000");
+    let tuning = study(workload("web", &spec, &series(DAYS, bursts), Some(125))).unwrap().hpa.unwrap();
+    assert!(tuning.to.stabilization == 900 && tuning.after < tuning.before * 0.98, "{tuning:?}");
+}
+
+#[test]
 fn no_target_is_tried_that_a_limit_keeps_usage_from() {
     let mut limited = workload("web", PLAIN, &series(DAYS, daily), Some(30));
     limited.rendered.containers[0].cpu_limit = Some(Millicores(4000));
