@@ -54,7 +54,7 @@ pub fn plan(snapshot: &Snapshot, outlook: impl IntoIterator<Item = Vec<Result<Fo
     }
     let mut past = Past::of(&snapshot.past);
     for (workload, foreseen) in snapshot.workloads.iter().zip(outlook) {
-        let past = past.entry(&workload.rendered.id).or_default();
+        let past = past.entry((&workload.overlay, &workload.rendered.id)).or_default();
         let mut decisions = replicas::decide(workload, &foreseen, past, snapshot, &mut plan.outlooks);
         decisions.extend(tuning::decide(workload));
         decisions.extend(requests::decide(workload, snapshot.now));

@@ -18,7 +18,7 @@ use crate::model::{Record, Study};
 const RECORDS: &str = "records";
 /// The studies within the store: one JSON array.
 const STUDIES: &str = "studies.json";
-/// Records are kept this long, and studies.
+/// Records are kept this long.
 const KEEP: TimeDelta = TimeDelta::days(35);
 
 /// An open store.
@@ -108,7 +108,7 @@ impl Store {
         // Read anew: another run may have kept its own meanwhile.
         let mut studies = self.studies().await?;
         let is_of = |a: &Study, b: &Study| a.key() == b.key();
-        studies.retain(|old| now - old.at <= KEEP && !new.iter().any(|new| is_of(old, new)));
+        studies.retain(|old| !old.is_outdated(now) && !new.iter().any(|new| is_of(old, new)));
         studies.extend_from_slice(new);
         studies.sort_by(|a, b| a.key().cmp(&b.key()));
         let text = serde_json::to_string_pretty(&studies)? + "\n";
@@ -144,7 +144,18 @@ mod tests {
 
     fn record(at: DateTime<Utc>) -> Record {
         let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() };
-        Record { at, workload, model: None, peak: Some(1.5), floor: None, changed: vec![], held: vec!["unchanged".into()], commit: None }
+        let overlay = Some(crate::model::RepoPath::root());
+        Record {
+            at,
+            overlay,
+            workload,
+            model: None,
+            peak: Some(1.5),
+            floor: None,
+            changed: vec![],
+            held: vec!["unchanged".into()],
+            commit: None,
+        }
     }
 
     #[tokio::test]
@@ -174,7 +185,7 @@ mod tests {
             let text = format!(
                 r#"{{"overlay": "overlays/prod", "workload": {{"namespace": "shop", "kind": "Deployment", "name": "{name}"}},
                 "at": "{}", "replayed": 1209600, "subject": {{"signal": "cpu", "capacity": 0.1, "aim": {{"price": 100.0}}, "hpa": null,
-                "tuned": false}}, "model": "linear", "price": 25.0, "stretch": 1.0, "hpa": null,
+                "most": null, "tuned": false, "every": 600, "lead": 360, "calendar": {{}}}}, "model": "linear", "price": 25.0, "stretch": 1.0, "hpa": null,
                 "models": [{{"model": "linear", "cost": 3.3, "short": 0.001}}], "gain": 0.0}}"#,
                 (now - TimeDelta::days(days)).to_rfc3339()
             );

@@ -13,8 +13,8 @@ const RISEN: f64 = 2.0;
 /// Seconds a day.
 const DAY: i64 = 86_400;
 
-/// When demand was cut short, from the measures: whether the HPA was at its maximum, pods pending, the share of CPU periods throttled, and the
-/// share of requests that failed.
+/// When demand was cut short, from the measures: whether the HPA was at its maximum, pods that found no node, the share of CPU periods throttled,
+/// and the share of requests that failed.
 pub(super) fn censored(measured: BTreeMap<Cause, Series>) -> Censored {
     let marked = measured.into_iter().map(|(cause, series)| {
         let marks = match cause {

@@ -2,8 +2,8 @@
 //!
 //! CSV is `timestamp,value`, the timestamp in epoch seconds or RFC 3339. Besides the signals (`cpu`, `memory`, `requests`, `promql`) there may
 //! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`; and, of what cuts demand short,
-//! `at-maximum.csv` (1 while the HPA asks for its maximum), `pending.csv` (pods), `throttled.csv` (the share of CPU periods) and `errors.csv`
-//! (the share of requests that failed). A CSV file wins over the text.
+//! `at-maximum.csv` (1 while the HPA asks for its maximum), `pending.csv` (pods that found no node), `throttled.csv` (the share of CPU periods)
+//! and `errors.csv` (the share of requests that failed). A CSV file wins over the text.
 
 mod openmetrics;
 pub(super) mod table;

@@ -31,7 +31,7 @@ pub(super) enum Measure {
     Restarts,
     /// Seconds from creation to Ready: the slowest of the pods that were created in the last two hours.
     Startup,
-    /// Pods that have been pending for a step.
+    /// Pods that have found no node for a step. What only pulls its image or starts is not among them: floors that rise make such pods.
     Pending,
     /// The share of CPU periods in which a pod was throttled, on average over the pods.
     Throttled,
@@ -64,7 +64,7 @@ impl Measure {
             }
             Self::Restarts => with_owners(&["kube_pod_container_status_restarts_total"]),
             Self::Startup => with_owners(&["kube_pod_status_ready_time", "kube_pod_created"]),
-            Self::Pending => with_owners(&["kube_pod_status_phase"]),
+            Self::Pending => with_owners(&["kube_pod_status_unschedulable"]),
             Self::Throttled => with_owners(&["container_cpu_cfs_throttled_periods_total", "container_cpu_cfs_periods_total"]),
             Self::Errors => Self::Requests.metrics(settings),
         }
@@ -177,9 +177,9 @@ impl Queries<'_> {
     }
 
     fn pending(&self, step: i64) -> String {
-        let phase = self.pods("kube_pod_status_phase", "phase=\"Pending\"");
-        let pending = |when: &str| format!("max by (namespace, pod) ({phase}{when}) == 1");
-        self.by_workload("sum", "", &format!("({} and {})", pending(""), pending(&format!(" offset {step}s"))))
+        let gauge = self.pods("kube_pod_status_unschedulable", "");
+        let homeless = |when: &str| format!("max by (namespace, pod) ({gauge}{when}) == 1");
+        self.by_workload("sum", "", &format!("({} and {})", homeless(""), homeless(&format!(" offset {step}s"))))
     }
 
     fn throttled(&self) -> String {
@@ -367,7 +367,7 @@ mod tests {
         let query = |measure: Measure| measure.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 300);
         expect![[r#"
             sum by (owner_kind, workload) (
-              (max by (namespace, pod) (kube_pod_status_phase{namespace="shop",pod=~"(?:web).*",phase="Pending"}) == 1 and max by (namespace, pod) (kube_pod_status_phase{namespace="shop",pod=~"(?:web).*",phase="Pending"} offset 300s) == 1)
+              (max by (namespace, pod) (kube_pod_status_unschedulable{namespace="shop",pod=~"(?:web).*"}) == 1 and max by (namespace, pod) (kube_pod_status_unschedulable{namespace="shop",pod=~"(?:web).*"} offset 300s) == 1)
               * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
                   label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&query(Measure::Pending));

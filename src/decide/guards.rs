@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::{ReplicasPolicy, delta};
-use crate::model::{HoldReason, Observed, Record, Rhythm, WorkloadId};
+use crate::model::{HoldReason, Observed, Record, RepoPath, Rhythm, WorkloadId};
 
 use super::Budget;
 
@@ -33,14 +33,17 @@ pub(super) struct Deferral {
 }
 
 impl Past {
-    /// The past of each workload, from records with the oldest first.
-    pub(super) fn of(records: &[Record]) -> BTreeMap<&WorkloadId, Self> {
-        let mut all: BTreeMap<&WorkloadId, Self> = BTreeMap::new();
+    /// The past of each workload of each overlay, from records with the oldest first.
+    pub(super) fn of(records: &[Record]) -> BTreeMap<(&RepoPath, &WorkloadId), Self> {
+        let mut all: BTreeMap<(&RepoPath, &WorkloadId), Self> = BTreeMap::new();
         for record in records {
-            let past = all.entry(&record.workload).or_default();
-            past.wanted.extend(record.floor.map(|floor| (record.at, floor)));
-            if record.commit.is_some() && record.changed.iter().any(|change| change.field.rhythm() == Rhythm::Floor) {
-                past.moves.push(record.at);
+            for overlay in record.overlays() {
+                let past = all.entry((overlay, &record.workload)).or_default();
+                past.wanted.extend(record.floor.map(|floor| (record.at, floor)));
+                let mut changed = record.changed.iter().filter(|change| change.overlay == *overlay);
+                if record.commit.is_some() && changed.any(|change| change.field.rhythm() == Rhythm::Floor) {
+                    past.moves.push(record.at);
+                }
             }
         }
         all

@@ -111,12 +111,13 @@ fn floors(plan: &Plan) -> Vec<(Field, u32)> {
 fn moved(minutes: i64, commit: Option<&str>) -> Record {
     Record {
         at: now() - TimeDelta::minutes(minutes),
+        overlay: Some(RepoPath::parse("overlays/prod").unwrap()),
         workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
         model: None,
         peak: None,
         floor: None,
         changed: vec![RecordedChange {
-            overlay: RepoPath::root(),
+            overlay: RepoPath::parse("overlays/prod").unwrap(),
             object: object("Deployment"),
             field: Field::Replicas,
             from: None,
@@ -190,6 +191,24 @@ fn a_floor_rests_before_it_falls_but_not_before_it_rises() {
     assert_eq!(floors(&fall(vec![moved(31, Some("c"))])).len(), 1);
     assert_eq!(floors(&fall(vec![moved(1, None)])).len(), 1, "what never reached Git does not count");
     assert_eq!(floors(&plan_with(workload(spec, 9, Scaler::None), 200.0, vec![moved(1, Some("c"))])).len(), 1);
+}
+
+#[test]
+fn the_past_of_one_overlay_is_not_that_of_another() {
+    let spec = "signal: requests, capacityPerReplica: 10, replicas: {coolDown: 30m, stabilization: 1h, changesPerDay: 24}";
+    let fall = |past| plan_with(workload(spec, 9, Scaler::None), 10.0, past);
+    let test = || RepoPath::parse("overlays/test").unwrap();
+    let elsewhere = |mut record: Record, overlay: Option<RepoPath>| {
+        record.overlay = overlay;
+        record.changed.iter_mut().for_each(|change| change.overlay = test());
+        record
+    };
+    assert_eq!(floors(&fall(vec![elsewhere(moved(5, Some("c")), Some(test()))])).len(), 1);
+    assert_eq!(floors(&fall(vec![elsewhere(wanted(5, 9), Some(test()))])).len(), 1);
+    // An older version did not record it, but for what was changed.
+    let old = |record: Record| Record { overlay: None, ..record };
+    assert_eq!(held(&fall(vec![old(moved(5, Some("c")))]), &Field::Replicas), Some("cooling-down"));
+    assert_eq!(floors(&fall(vec![elsewhere(moved(5, Some("c")), None), old(wanted(5, 9))])).len(), 1);
 }
 
 /// A run so many minutes ago that wanted this floor.
@@ -427,7 +446,17 @@ fn study(workload: &Observed) -> Study {
         workload: workload.rendered.id.clone(),
         at: now() - TimeDelta::days(1),
         replayed: TimeDelta::days(14),
-        subject: Subject { signal: Signal::Cpu, capacity: 0.5, aim: Aim::Price(100.0), hpa: Some(setting(80, 1.6)), tuned: true },
+        subject: Subject {
+            signal: Signal::Cpu,
+            capacity: 0.5,
+            aim: Aim::Price(100.0),
+            hpa: Some(setting(80, 1.6)),
+            most: Some(20),
+            tuned: true,
+            every: SETTINGS.every,
+            lead: SETTINGS.lead,
+            calendar: workload.policy.spec.calendar.clone(),
+        },
         model: "linear".into(),
         price: 400.0,
         stretch: 2.0,
@@ -456,6 +485,51 @@ fn an_hpa_is_set_as_the_study_says() {
     set.metrics[0].utilization = Some(60);
     workload.rendered.fields.push((WINDOW, Value::Stabilization(600.try_into().unwrap())));
     assert_eq!(held(&plan_for(workload, 0.9), &TARGET), Some("unchanged"));
+}
+
+#[test]
+fn no_hpa_aims_at_what_the_limits_keep_usage_from() {
+    let mut workload = workload(TUNED, 2, hpa(Some(2), 20));
+    workload.signals[0].study = Ok(study(&workload));
+    // At 60 % of a core it adds a replica above 660m.
+    for (limit, planned) in [(659, false), (660, true)] {
+        workload.rendered.containers[0].cpu_limit = Some(Millicores(limit));
+        let plan = plan_for(workload.clone(), 0.9);
+        assert_eq!(plan.changes.iter().any(|change| change.field == TARGET || change.field == WINDOW), planned, "{limit}");
+        assert_eq!(held(&plan, &TARGET) == Some("unchanged"), !planned);
+    }
+    let sidecar = Container { name: "sidecar".into(), cpu_request: Some(Millicores(0)), ..Container::default() };
+    workload.rendered.containers[0].cpu_limit = Some(Millicores(500));
+    workload.rendered.containers.push(sidecar);
+    let reached = |workload: &Observed, percent: u32| {
+        let tunable = tunable(workload).unwrap().unwrap();
+        tunable.is_reached(&HpaSetting { percent, target: tunable.present.target * f64::from(percent) / 80.0, stabilization: 300 })
+    };
+    assert!(reached(&workload, 400), "a container without a limit knows no bounds");
+}
+
+#[test]
+fn an_hpa_on_memory_stays_below_the_first_limit() {
+    let mut workload = workload("signal: memory, capacityPerReplica: 1e9, requests: {enabled: false}", 2, hpa(Some(2), 20));
+    let Scaler::Hpa(set) = &mut workload.rendered.scaler else { unreachable!() };
+    set.metrics[0].name = "memory".into();
+    let half = |limit: Option<u64>| Container {
+        memory_request: Some(Bytes(1 << 29)),
+        memory_limit: limit.map(Bytes),
+        ..workload.rendered.containers[0].clone()
+    };
+    let most = |containers: Vec<Container>| {
+        let workload = Observed { rendered: RenderedWorkload { containers, ..workload.rendered.clone() }, ..workload.clone() };
+        let tunable = tunable(&workload).unwrap().unwrap();
+        let per_percent = tunable.present.target / 80.0;
+        let reached = |percent: &u32| {
+            tunable.is_reached(&HpaSetting { percent: *percent, target: f64::from(*percent) * per_percent, stabilization: 300 })
+        };
+        (1..=500).rev().find(reached)
+    };
+    assert_eq!(most(vec![half(None), half(None)]), Some(500));
+    assert_eq!(most(vec![half(Some(1 << 29)), half(Some(1 << 29))]), Some(90));
+    assert_eq!(most(vec![half(Some(1 << 30)), half(None)]), Some(181), "it is killed at 200 % of its request");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::model::snapshot::Driven;
 use crate::model::{
-    Direction, Field, HoldReason, HpaSetting, Metric, NoStudy, ObjectRef, Observed, Percent, Reason, Resource, Scaler, Signal,
+    Direction, Field, HoldReason, HpaSetting, Metric, Millicores, NoStudy, ObjectRef, Observed, Percent, Reason, Resource, Scaler, Signal,
     Stabilization, Value,
 };
 
@@ -11,6 +11,9 @@ use super::{Decision, Hpa};
 
 /// The scale-down stabilization that Kubernetes has by default, in seconds.
 const DEFAULT_STABILIZATION: u32 = 300;
+
+/// How far above its target usage must be for an HPA to add a replica: its tolerance.
+const REACHED: f64 = 1.1;
 
 /// An HPA whose settings may be chosen.
 #[derive(Clone, Debug)]
@@ -23,9 +26,16 @@ pub struct Tunable {
     pub present: HpaSetting,
     /// What a replica requests, as a multiple of what it carries.
     requested: f64,
+    /// What a replica can use at most, as a multiple of what it carries.
+    most: f64,
 }
 
 impl Tunable {
+    /// Whether the limits of a pod's containers let usage rise so far above the target that the HPA adds a replica.
+    pub fn is_reached(&self, setting: &HpaSetting) -> bool {
+        setting.target * REACHED <= self.most * (1.0 + 1e-9)
+    }
+
     /// The settings that aim at a share of what a replica carries, in whole percent of its requests.
     pub fn setting(&self, target: f64, stabilization: u32) -> HpaSetting {
         let percent = (target / self.requested * 100.0 + 1e-6).clamp(1.0, 1e4) as u32;
@@ -55,6 +65,23 @@ pub(super) fn stabilization(workload: &Observed) -> u32 {
     match workload.rendered.value(&Field::Stabilization(Direction::ScaleDown)) {
         Some(Value::Stabilization(seconds)) => u32::from(*seconds),
         _ => DEFAULT_STABILIZATION,
+    }
+}
+
+/// What a pod can use of a resource, in cores or bytes: its containers' limits, boundless where one has none. Of memory no more than what the
+/// first container that reaches its limit leaves room for, where each uses as it requests.
+fn limit(workload: &Observed, resource: Resource) -> f64 {
+    let containers = &workload.rendered.containers;
+    match resource {
+        Resource::Cpu => containers.iter().map(|container| container.cpu_limit.map_or(f64::INFINITY, Millicores::cores)).sum(),
+        Resource::Memory => {
+            let requested = requested(workload, resource).unwrap_or(0.0);
+            let shares = containers.iter().filter_map(|container| {
+                let (limit, request) = (container.memory_limit?.0 as f64, container.memory_request?.0 as f64);
+                Some(limit / request)
+            });
+            shares.fold(f64::INFINITY, f64::min) * requested
+        }
     }
 }
 
@@ -107,7 +134,8 @@ pub fn tunable(workload: &Observed) -> Result<Option<Tunable>, HoldReason> {
         let resource = metric.resource;
         return Err(not_tuned(format!("its HPA aims at a share of {resource} requests, and not every container requests any: set them")));
     };
-    Ok(Some(Tunable { object: hpa.object.clone(), metric, present, requested: requested / capacity }))
+    let most = limit(workload, metric.resource) / capacity;
+    Ok(Some(Tunable { object: hpa.object.clone(), metric, present, requested: requested / capacity, most }))
 }
 
 /// Decides the settings of the workload's HPA, as its study chose them.
@@ -116,18 +144,21 @@ pub(super) fn decide(workload: &Observed) -> Vec<Decision> {
         return Vec::new();
     }
     let hold = |field: Field, why| vec![Decision::Hold { field: Some(field), wanted: None, why }];
-    let Tunable { object, metric, present, .. } = match tunable(workload) {
+    let tunable = match tunable(workload) {
         Ok(Some(tunable)) => tunable,
         Ok(None) => return Vec::new(),
         Err(why) => return hold(Field::Stabilization(Direction::ScaleDown), why),
     };
-    let target = Field::TargetUtilization(metric);
+    let (object, present) = (&tunable.object, tunable.present);
+    let target = Field::TargetUtilization(tunable.metric.clone());
     let study = match &workload.signals[0].study {
         Ok(study) => study,
         Err(NoStudy::NotDecided) => return Vec::new(), // the floor says why
         Err(why) => return hold(target, HoldReason::Unstudied { why: why.clone() }),
     };
-    let Some(tuning) = study.hpa.filter(|tuning| !tuning.to.is_like(&present)) else { return hold(target, HoldReason::Unchanged) };
+    // The limits may have changed since.
+    let better = study.hpa.filter(|tuning| !tuning.to.is_like(&present) && tunable.is_reached(&tuning.to));
+    let Some(tuning) = better else { return hold(target, HoldReason::Unchanged) };
     let reason = Reason::Tuned { replayed: study.replayed, before: tuning.before, after: tuning.after };
     let mut decisions = Vec::new();
     let mut change = |field: Field, from: Option<Value>, to: Option<Value>| {

@@ -238,7 +238,7 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::Censored { cause, until } => {
             let what = match cause {
                 Cause::AtMaximum => "its HPA asked for its maximum",
-                Cause::Pending => "pods were pending",
+                Cause::Pending => "pods found no node",
                 Cause::Throttled => "CPU was throttled",
                 Cause::Errors => "more requests failed than usual",
             };

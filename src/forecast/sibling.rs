@@ -35,8 +35,9 @@ pub(super) fn borrow(workload: &Observed, driven: &Driven, snapshot: &Snapshot, 
     });
     lenders.into_iter().find_map(|(other, lender, demand, ratio, common)| {
         let moved = Series::new(demand.start(), demand.step(), demand.values().iter().map(|value| value * ratio));
-        let mut foreseen =
-            by(champion(lender), &moved, &other.censored, now, settings.window(workload, now), &workload.policy.spec.calendar).ok()?;
+        // Its demand follows its own clock.
+        let calendar = &other.policy.spec.calendar;
+        let mut foreseen = by(champion(lender), &moved, &other.censored, now, settings.window(workload, now), calendar).ok()?;
         foreseen.forecast.model = NAME;
         let (overlay, from) = (other.overlay.clone(), other.rendered.id.clone());
         Some(Foreseen { borrowed: Some(Borrowed { overlay, workload: from, ratio, common }), ..foreseen })
@@ -127,6 +128,34 @@ mod tests {
         for p in [0.5, 0.9, 0.99] {
             assert!((own.quantile(p) / theirs.forecast.quantile(p) - 1.0).abs() < 1e-6, "{p}");
         }
+    }
+
+    #[test]
+    fn a_sibling_s_history_follows_its_own_calendar() {
+        // On Sundays and holidays, of which today is one, nobody comes at 7:05 where the sibling is.
+        let quiet = |mut observed: Observed| {
+            let demand = observed.signals[0].demand.clone().unwrap();
+            let (start, step) = (demand.start(), demand.step());
+            let is_quiet = |i: usize| {
+                let at = start + step * i as i64;
+                matches!(at.div_euclid(86_400) % 7, 3 | 4) || at % 86_400 < 7 * 3600 + 300
+            };
+            let values = demand.values().iter().enumerate().map(|(i, value)| value * if is_quiet(i) { 0.3 } else { 1.0 });
+            observed.signals[0].demand = Ok(Series::new(start, step, values.collect::<Vec<_>>()));
+            observed
+        };
+        let lender = |level: f64| {
+            let mut lender = quiet(observed("us", "web", level, 16 * 1440));
+            lender.policy.spec.calendar.holidays = ["2026-11-09", "2026-11-16"].map(|day| day.parse().unwrap()).into();
+            lender
+        };
+        let own = foresee(vec![quiet(observed("eu", "web", 3.0, 180)), lender(1.0)]).unwrap();
+        let theirs = foresee(vec![lender(3.0)]).unwrap().forecast;
+        let mut elsewhere = lender(3.0);
+        elsewhere.policy.spec.calendar = crate::model::Calendar::default();
+        let elsewhere = foresee(vec![elsewhere]).unwrap().forecast;
+        let ratio = |other: &crate::model::Forecast| own.forecast.quantile(0.9) / other.quantile(0.9);
+        assert!((ratio(&theirs) - 1.0).abs() < 1e-6 && (ratio(&elsewhere) - 1.0).abs() > 1e-3, "{} {}", ratio(&theirs), ratio(&elsewhere));
     }
 
     #[test]

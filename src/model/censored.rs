@@ -13,7 +13,7 @@ use super::Series;
 pub enum Cause {
     /// The HPA asked for all that it may.
     AtMaximum,
-    /// Pods found no node, or did not start.
+    /// Pods found no node.
     Pending,
     /// CPU was throttled.
     Throttled,

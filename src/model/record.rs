@@ -3,16 +3,19 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Field, ObjectRef, Plan, Reason, RepoPath, Site, Sited, Value, WorkloadId};
 
-/// One line of the state's records: a workload at a run.
+/// One line of the state's records: a workload of an overlay at a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// When the run decided.
     pub at: DateTime<Utc>,
+    /// The overlay that renders it; absent in records of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<RepoPath>,
     /// The workload.
     pub workload: WorkloadId,
     /// The model that forecast it; absent when it was held before that.
@@ -80,11 +83,12 @@ impl TryFrom<Line> for RecordedChange {
 }
 
 impl Record {
-    /// One record a workload of the plan, in the order of workloads; `written` are the changes that reached Git, by commit.
+    /// One record a workload of each overlay of the plan, in the order of overlays; `written` are the changes that reached Git, by commit.
     pub fn of_run<'a>(plan: &Plan, written: impl IntoIterator<Item = (&'a Sited, String)>) -> Vec<Self> {
-        let mut records: BTreeMap<WorkloadId, Self> = BTreeMap::new();
-        let blank = |workload: &WorkloadId| Self {
+        let mut records: BTreeMap<(&RepoPath, &WorkloadId), Self> = BTreeMap::new();
+        let blank = |(overlay, workload): (&RepoPath, &WorkloadId)| Self {
             at: plan.at,
+            overlay: Some(overlay.clone()),
             workload: workload.clone(),
             model: None,
             peak: None,
@@ -94,17 +98,20 @@ impl Record {
             commit: None,
         };
         for outlook in &plan.outlooks {
-            let record = records.entry(outlook.workload.clone()).or_insert_with(|| blank(&outlook.workload));
-            // Of several the largest need wins.
+            let key = (&outlook.overlay, &outlook.workload);
+            let record = records.entry(key).or_insert_with(|| blank(key));
+            // Of several signals the largest need wins.
             if record.floor.is_none_or(|floor| floor < outlook.floor) {
                 (record.model, record.peak, record.floor) = (Some(outlook.model.clone()), Some(outlook.peak), Some(outlook.floor));
             }
         }
         for held in &plan.held {
-            records.entry(held.workload.clone()).or_insert_with(|| blank(&held.workload)).held.push(held.why.code().to_owned());
+            let key = (&held.overlay, &held.workload);
+            records.entry(key).or_insert_with(|| blank(key)).held.push(held.why.code().to_owned());
         }
         for (Sited { change, site }, commit) in written {
-            let record = records.entry(change.workload.clone()).or_insert_with(|| blank(&change.workload));
+            let key = (&change.overlay, &change.workload);
+            let record = records.entry(key).or_insert_with(|| blank(key));
             record.commit = Some(commit);
             record.changed.push(RecordedChange {
                 overlay: change.overlay.clone(),
@@ -118,12 +125,42 @@ impl Record {
         }
         records.into_values().collect()
     }
+
+    /// The overlays that it speaks of: its own, or in a record of an older version those that it changed.
+    pub fn overlays(&self) -> BTreeSet<&RepoPath> {
+        match &self.overlay {
+            Some(overlay) => BTreeSet::from([overlay]),
+            None => self.changed.iter().map(|change| &change.overlay).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Direction, Metric, Resource, ValueType};
+
+    #[test]
+    fn a_record_is_of_one_overlay() {
+        let workload = WorkloadId { namespace: "shop".into(), kind: crate::model::WorkloadKind::Deployment, name: "web".into() };
+        let held = |overlay: &str| crate::model::Held {
+            workload: workload.clone(),
+            overlay: RepoPath::parse(overlay).unwrap(),
+            field: None,
+            wanted: None,
+            why: crate::model::HoldReason::Unchanged,
+        };
+        let at = "2026-11-16T07:00:00Z".parse().unwrap();
+        let window = crate::model::Window::of_decision(at, chrono::TimeDelta::minutes(6), chrono::TimeDelta::minutes(10));
+        let plan = Plan { at, window, outlooks: vec![], changes: vec![], held: vec![held("b"), held("a"), held("b")] };
+        let records = Record::of_run(&plan, []);
+        let told: Vec<_> = records.iter().map(|record| (record.overlay.as_ref().unwrap().to_string(), record.held.len())).collect();
+        assert_eq!(told, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        let text = serde_json::to_string(&records[0]).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), records[0]);
+        let old: Record = serde_json::from_str(&text.replace(r#""overlay":"a","#, "")).unwrap();
+        assert_eq!((&old.overlay, old.overlays().len()), (&None, 0), "what an older version wrote still parses");
+    }
 
     #[test]
     fn a_change_comes_back_as_it_was() {

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::plan::seconds;
-use super::{RepoPath, Signal, WorkloadId};
+use super::{Calendar, RepoPath, Signal, WorkloadId};
 
 /// What decisions aim at.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +47,18 @@ pub struct Subject {
     pub aim: Aim,
     /// The HPA above the floor, where it is known what it does.
     pub hpa: Option<HpaSetting>,
+    /// The most replicas that it asks for.
+    pub most: Option<u32>,
     /// Whether other settings of it were tried.
     pub tuned: bool,
+    /// Time between two decisions, in seconds.
+    #[serde(with = "seconds")]
+    pub every: TimeDelta,
+    /// From a decision to Ready pods, in seconds.
+    #[serde(with = "seconds")]
+    pub lead: TimeDelta,
+    /// The clock that demand follows.
+    pub calendar: Calendar,
 }
 
 /// The study of one workload, or of one of its signals.
@@ -111,6 +121,8 @@ pub struct Tuning {
 impl Study {
     /// How long a study is good for.
     pub const GOOD_FOR: TimeDelta = TimeDelta::days(7);
+    /// How long one is kept that could not be made anew.
+    pub const KEPT_FOR: TimeDelta = TimeDelta::days(28);
 
     /// Whether it speaks of a workload as it is now. An HPA that was set as the study says is no news.
     pub fn fits(&self, now: &Subject) -> bool {
@@ -124,7 +136,9 @@ impl Study {
             (Some(was), Some(now)) => was.is_like(now) || self.tuned_to(now).is_some(),
             _ => false,
         };
-        was.signal == now.signal && same(was.capacity, now.capacity) && aims && hpas && was.tuned == now.tuned
+        let cadences = was.every == now.every && hardly_apart(was.lead, now.lead) && was.calendar == now.calendar;
+        let carriers = was.signal == now.signal && same(was.capacity, now.capacity) && was.most == now.most;
+        carriers && aims && hpas && was.tuned == now.tuned && cadences
     }
 
     /// What it is kept by: the signal of a workload in an overlay.
@@ -135,6 +149,11 @@ impl Study {
     /// Whether a new one is to be made.
     pub fn is_due(&self, now: DateTime<Utc>) -> bool {
         now - self.at > Self::GOOD_FOR || self.at > now
+    }
+
+    /// Whether it is too old to go by.
+    pub fn is_outdated(&self, now: DateTime<Utc>) -> bool {
+        now - self.at > Self::KEPT_FOR
     }
 
     /// The price, and what the floor is multiplied by, under an HPA that is set so.
@@ -171,6 +190,11 @@ fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
 }
 
+/// Lead times within a fifth of the longer one, or a minute: how long pods take to start is measured, and differs a little from run to run.
+fn hardly_apart(a: TimeDelta, b: TimeDelta) -> bool {
+    (a - b).abs() <= (a.max(b) / 5).max(TimeDelta::minutes(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +210,17 @@ mod tests {
             workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
             at: "2026-11-16T07:00:00Z".parse().unwrap(),
             replayed: TimeDelta::days(14),
-            subject: Subject { signal: Signal::Cpu, capacity: 1.0 / 3.0, aim: Aim::Price(100.0), hpa: Some(setting(70)), tuned: true },
+            subject: Subject {
+                signal: Signal::Cpu,
+                capacity: 1.0 / 3.0,
+                aim: Aim::Price(100.0),
+                hpa: Some(setting(70)),
+                most: Some(20),
+                tuned: true,
+                every: TimeDelta::minutes(10),
+                lead: TimeDelta::minutes(6),
+                calendar: Calendar::default(),
+            },
             model: "linear".into(),
             price: 200.0,
             stretch: 1.0,
@@ -210,6 +244,11 @@ mod tests {
         assert!(!with(&|s| s.hpa = Some(HpaSetting { target: 0.5, ..setting(70) })), "a request moved, and the scale point with it");
         assert!(!with(&|s| s.signal = Signal::Memory) && !with(&|s| s.capacity = 0.33));
         assert!(!with(&|s| s.aim = Aim::Price(101.0)) && !with(&|s| s.aim = Aim::Objective(100.0)));
+        assert!(!with(&|s| s.most = Some(30)) && !with(&|s| s.every = TimeDelta::minutes(15)));
+        assert!(!with(&|s| s.lead = TimeDelta::minutes(9)) && !with(&|s| s.lead = TimeDelta::minutes(4)));
+        assert!(with(&|s| s.lead = TimeDelta::seconds(410)), "a start that took a little longer");
+        assert!(!with(&|s| s.calendar.time_zone = chrono_tz::Europe::Berlin));
+        assert!(!with(&|s| s.calendar.holidays = ["2026-12-25".parse().unwrap()].into()));
     }
 
     #[test]
@@ -217,6 +256,7 @@ mod tests {
         let study = study();
         let after = |days| study.is_due(study.at + TimeDelta::days(days));
         assert_eq!((after(-1), after(0), after(7), after(8)), (true, false, false, true));
+        assert_eq!([28, 29].map(|days| study.is_outdated(study.at + TimeDelta::days(days))), [false, true]);
         assert_eq!((study.course(Some(&setting(70))), study.course(Some(&setting(90)))), ((200.0, 1.0), (50.0, 1.0)));
         assert_eq!(study.course(None), (200.0, 1.0));
     }

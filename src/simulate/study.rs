@@ -22,8 +22,8 @@ const HARDLY_MORE: f64 = 0.01;
 const WORTH_A_CHANGE: f64 = 0.02;
 /// Targets of an HPA that are tried, as shares of what a replica carries.
 const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
-/// The scale-down stabilization that they are tried with, in seconds: Kubernetes' default.
-const STABILIZATION: u32 = 300;
+/// The scale-down stabilizations that each is tried with, in seconds. Of equals the first is chosen, Kubernetes' default.
+const STABILIZATIONS: [u32; 3] = [300, 900, 1800];
 /// The least that is replayed.
 const LEAST_REPLAY: TimeDelta = TimeDelta::days(3);
 
@@ -153,8 +153,9 @@ impl<'a> Case<'a> {
         let present = decide::hpa_of(workload, &driven.signal, capacity);
         let tunable = decide::tunable(workload).ok().flatten();
         let others = tunable.as_ref().map_or_else(Vec::new, |tunable| {
-            let mut others: Vec<HpaSetting> = TARGETS.iter().map(|target| tunable.setting(*target, STABILIZATION)).collect();
-            others.retain(|setting| !setting.is_like(&tunable.present));
+            let with_targets = |stabilization| TARGETS.map(|target| tunable.setting(target, stabilization));
+            let mut others: Vec<HpaSetting> = STABILIZATIONS.into_iter().flat_map(with_targets).collect();
+            others.retain(|setting| !setting.is_like(&tunable.present) && tunable.is_reached(setting));
             others.dedup();
             others
         });
@@ -166,7 +167,11 @@ impl<'a> Case<'a> {
             capacity,
             aim: workload.policy.spec.aim(),
             hpa: present.map(|(setting, _)| setting),
+            most: present.map(|(_, hpa)| hpa.most),
             tuned: tunable.is_some(),
+            every: settings.every,
+            lead: window.from - now,
+            calendar: workload.policy.spec.calendar.clone(),
         };
         let measured = (0..demand.len()).filter(|i| demand.get(*i).is_some()).map(|i| demand.start() + demand.step() * i as i64);
         enough(measured, demand.step(), now.timestamp())?;
@@ -230,7 +235,7 @@ pub struct Studies {
     pub made: Vec<Study>,
 }
 
-/// What is known already where it still fits, and at most `most` studies that are due, made anew: what has none goes first, then the oldest.
+/// What is known already where it still fits and is not outdated, and at most `most` studies that are due, made anew: what has none goes first, then the oldest.
 /// `tick` is called after each.
 pub fn studies(
     snapshot: &Snapshot,
@@ -250,7 +255,8 @@ pub fn studies(
             let case = case.as_ref().map_err(Clone::clone)?;
             let its =
                 known.iter().filter(|study| study.key() == (&case.workload.overlay, &case.workload.rendered.id, &case.subject.signal));
-            let fit = its.filter(|study| study.fits(&case.subject) && Recipe::named(&study.model).is_some());
+            let fit =
+                its.filter(|study| study.fits(&case.subject) && !study.is_outdated(snapshot.now) && Recipe::named(&study.model).is_some());
             fit.max_by_key(|study| study.at).cloned().ok_or(NoStudy::NotYet)
         })
         .collect();

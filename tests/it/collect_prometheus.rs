@@ -140,8 +140,11 @@ async fn a_real_server_tells_what_cut_demand_short() {
         let pod = format!("namespace=\"shop\",pod=\"web-5d9-{pod}\"");
         text.constant("kube_pod_owner", &format!("{pod},owner_kind=\"ReplicaSet\",owner_name=\"web-5d9\""), all.clone(), 1.0);
         let stuck = pod.ends_with("-b\"");
-        let pending = move |at| f64::from(u8::from(stuck && within(at, 2.5, 3.0) || at == from(1.25)));
-        text.series("kube_pod_status_phase", &format!("{pod},phase=\"Pending\""), all.clone(), pending);
+        let homeless = move |at| f64::from(u8::from(stuck && within(at, 2.5, 3.0) || at == from(1.25)));
+        text.series("kube_pod_status_unschedulable", &pod, all.clone(), homeless);
+        // A new pod that pulls its image for a quarter of an hour cuts nothing short.
+        let pulling = move |at| f64::from(u8::from(within(at, 4.0, 4.25)));
+        text.series("kube_pod_status_phase", &format!("{pod},phase=\"Pending\""), all.clone(), pulling);
         let container = format!("{pod},container=\"app\"");
         text.counter("container_cpu_usage_seconds_total", &container, all.clone(), 0.5);
         text.counter("container_cpu_cfs_periods_total", &container, all.clone(), 10.0);

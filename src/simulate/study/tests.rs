@@ -142,6 +142,25 @@ fn an_hpa_is_set_anew_only_where_that_pays() {
 }
 
 #[test]
+fn an_hpa_that_scales_down_too_soon_is_told_to_wait() {
+    // For two hours at any time, five minutes in each fifteen are high.
+    let bursts = |i: i64| if noise(i / 24) > 0.85 && i % 3 == 0 { 90.0 } else { 15.0 + noise(i) };
+    let spec = format!("{PLAIN}, shortfallPrice: 1000");
+    let tuning = study(workload("web", &spec, &series(DAYS, bursts), Some(125))).unwrap().hpa.unwrap();
+    assert!(tuning.to.stabilization == 900 && tuning.after < tuning.before * 0.98, "{tuning:?}");
+}
+
+#[test]
+fn no_target_is_tried_that_a_limit_keeps_usage_from() {
+    let mut limited = workload("web", PLAIN, &series(DAYS, daily), Some(30));
+    limited.rendered.containers[0].cpu_limit = Some(Millicores(4000));
+    // 1.1 times 70 % of what a replica carries is 3.85 cores, and of 80 % it is 4.4.
+    assert_eq!(study(limited.clone()).unwrap().hpa.unwrap().to.percent, 87);
+    limited.rendered.containers[0].cpu_limit = Some(Millicores(3800));
+    assert_eq!(study(limited).unwrap().hpa, None);
+}
+
+#[test]
 fn what_cannot_be_studied_says_so() {
     let short = study(workload("web", PLAIN, &series(3, daily), None));
     assert_eq!(short, Err(NoStudy::ShortHistory { have: TimeDelta::days(3), need: TimeDelta::days(4) }));
@@ -174,6 +193,33 @@ fn those_without_a_study_go_first_then_the_oldest() {
     assert_eq!([0, 1, 2, 3, 4].map(made).map(|(names, _)| names), ["", "d", "de", "deb", "deba"]);
     assert_eq!((made(1).1, made(0).1), (4, 3), "an old one is better than none");
     assert_eq!(ticks.into_inner(), 11);
+}
+
+#[test]
+fn what_is_outdated_or_of_other_decisions_is_not_used() {
+    let snapshot = snapshot(vec![workload("web", PLAIN, &series(5, daily), Some(80))]);
+    let known = studies(&snapshot, &[], &SETTINGS, 1, |_, _| ()).made;
+    let each = |snapshot: &Snapshot, known: &[Study], settings: &forecast::Settings| {
+        studies(snapshot, known, settings, 0, |_, _| ()).each.remove(0).map(|study| study.at)
+    };
+    let aged = |days| vec![Study { at: now() - TimeDelta::days(days), ..known[0].clone() }];
+    assert_eq!(each(&snapshot, &aged(28), &SETTINGS), Ok(now() - TimeDelta::days(28)), "an old one is better than none");
+    assert_eq!(each(&snapshot, &aged(29), &SETTINGS), Err(NoStudy::NotYet));
+    let slower = forecast::Settings { lead: TimeDelta::minutes(20), ..SETTINGS };
+    let rarer = forecast::Settings { every: TimeDelta::minutes(60), ..SETTINGS };
+    assert_eq!([slower, rarer].map(|settings| each(&snapshot, &known, &settings)), [Err(NoStudy::NotYet), Err(NoStudy::NotYet)]);
+    let changed = |change: &dyn Fn(&mut Observed)| {
+        let mut snapshot = snapshot.clone();
+        change(&mut snapshot.workloads[0]);
+        each(&snapshot, &known, &SETTINGS)
+    };
+    assert_eq!(changed(&|_| ()), Ok(now()));
+    assert_eq!(changed(&|web| web.policy.spec.calendar.holidays = ["2026-12-25".parse().unwrap()].into()), Err(NoStudy::NotYet));
+    let most = |web: &mut Observed| {
+        let Scaler::Hpa(hpa) = &mut web.rendered.scaler else { unreachable!() };
+        hpa.max = Some(99);
+    };
+    assert_eq!(changed(&most), Err(NoStudy::NotYet));
 }
 
 #[test]
