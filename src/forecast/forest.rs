@@ -155,10 +155,13 @@ impl Tree {
         let column = &ground.columns[feature];
         let mut left = 0;
         for i in 0..order.len() {
-            if column[order[i] as usize] <= cut {
-                order.swap(i, left);
-                left += 1;
-            }
+            // Without a branch, which could not be predicted.
+            let (here, there) = (order[i], order[left]);
+            let is_below = column[here as usize] <= cut;
+            let swapped = (here ^ there) & u32::from(is_below).wrapping_neg();
+            order[i] = here ^ swapped;
+            order[left] = there ^ swapped;
+            left += usize::from(is_below);
         }
         let (below, above) = order.split_at_mut(left);
         let here = self.nodes.len();

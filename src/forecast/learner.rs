@@ -40,6 +40,19 @@ struct Base {
     forest: Option<Forest>,
 }
 
+impl Base {
+    /// The share of past rows' weight, as it was at a row, with a smaller error than this.
+    fn share_below(&self, error: f32, row: usize, past: impl Iterator<Item = usize>) -> Option<f64> {
+        let (mut below, mut all) = (0.0, 0.0);
+        for past in past {
+            let (other, weight) = (self.errors[past], recency(row - past));
+            below += f64::from(u8::from(other < error)) * weight;
+            all += f64::from(u8::from(!other.is_nan())) * weight;
+        }
+        (all > 0.0).then(|| below / all)
+    }
+}
+
 /// Minutes before the first row: with less, every feature would be the same.
 const WARM_UP: usize = 60;
 /// The share of the weight that every past row has, alike or not.
@@ -51,7 +64,7 @@ const BEYOND: f64 = 3.0;
 /// The fewest past rows that a distribution is made of.
 const LEAST: usize = 30;
 /// Days of which the calibration learns at once, where it begins.
-const SCORED_DAYS: usize = 7;
+const SCORED_DAYS: usize = 4;
 /// Of which one window in so many stands for its neighbours.
 const STRIDE: usize = 3;
 /// Days from one forest to the next.
@@ -183,25 +196,18 @@ impl Learner {
         let (mut sum, mut used) = (0.0, 0.0);
         for (index, base) in self.bases.iter().enumerate() {
             let Some(error) = self.error(row, index) else { continue };
-            let share = |rows: &mut dyn Iterator<Item = usize>| {
-                let (mut below, mut all) = (0.0, 0.0);
-                for past in rows {
-                    let (other, weight) = (base.errors[past], recency(row - past));
-                    below += if other < error { weight } else { 0.0 };
-                    all += if other.is_finite() { weight } else { 0.0 };
-                }
-                (all > 0.0).then(|| below / all)
-            };
             let every = if base.forest.is_some() { THINNED * THINNED } else { 1 };
-            let Some(mut below) = share(&mut (known.saturating_sub(Rows::MOST)..known).rev().step_by(every)) else { continue };
+            let Some(mut below) = base.share_below(error, row, (known.saturating_sub(Rows::MOST)..known).rev().step_by(every)) else {
+                continue;
+            };
             if let Some(forest) = &base.forest {
                 let look = self.look(row, index);
                 let leaves = forest.leaves(&look);
                 let trees = leaves.len() as f64;
                 below *= UNLIKE;
                 for leaf in leaves {
-                    let mut rows = leaf.iter().map(|row| *row as usize).take_while(|past| *past < known);
-                    below += (1.0 - UNLIKE) / trees * share(&mut rows)?;
+                    let leaf = &leaf[..leaf.partition_point(|past| (*past as usize) < known)];
+                    below += (1.0 - UNLIKE) / trees * base.share_below(error, row, leaf.iter().map(|past| *past as usize))?;
                 }
             }
             sum += below;
@@ -308,7 +314,7 @@ impl Learner {
 /// The weight of a row so many rows ago.
 fn recency(age: usize) -> f64 {
     static AT: LazyLock<Vec<f64>> = LazyLock::new(|| (0..Rows::MOST + 64).map(|age| (-(age as f64) / forest::HALF_LIFE).exp2()).collect());
-    AT.get(age).or(AT.last()).copied().unwrap_or(0.0)
+    AT[age.min(AT.len() - 1)]
 }
 
 /// The deviation of a forecaster's errors on past rows, most of which it was fitted on.
