@@ -249,11 +249,11 @@ fn picture(families: &[(&str, Family)]) -> String {
         let line: Vec<String> = points.map(|(cost, share)| format!("{:.1},{:.1}", x(cost), y(share))).collect();
         let _ = writeln!(svg, "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" points=\"{}\"/>", line.join(" "));
     }
-    svg += "<rect x=\"392\" y=\"32\" width=\"308\" height=\"106\" fill=\"white\"/>\n";
+    svg += "<rect x=\"64\" y=\"276\" width=\"300\" height=\"92\" fill=\"white\"/>\n";
     for (i, (name, colour, width)) in LINES.into_iter().enumerate() {
-        let top = 46.0 + 20.0 * i as f64;
-        let _ = writeln!(svg, "<line x1=\"400\" x2=\"428\" y1=\"{top}\" y2=\"{top}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>");
-        let _ = writeln!(svg, "<text x=\"436\" y=\"{}\">{name}</text>", top + 4.5);
+        let top = 286.0 + 18.0 * i as f64;
+        let _ = writeln!(svg, "<line x1=\"70\" x2=\"98\" y1=\"{top}\" y2=\"{top}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>");
+        let _ = writeln!(svg, "<text x=\"106\" y=\"{}\">{name}</text>", top + 4.5);
     }
     svg + "</svg>\n"
 }
