@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::plan::seconds;
+use super::seconds;
 use super::{Demand, RepoPath, WorkloadId};
 
 /// The span that one decision must cover: from now + lead time to the next decision + lead time.

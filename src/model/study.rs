@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::plan::seconds;
+use super::seconds;
 use super::{Calendar, RepoPath, Signal, WorkloadId};
 
 /// What decisions aim at.
