@@ -1,8 +1,8 @@
 //! Forecasts on recorded demand: how far off they are, and how often demand is above what it was to stay under, beside the last value with
 //! its own past errors.
 //!
-//! `cargo bench --bench forecast -- [FOLDER] [--every N] [--models a,b] [--horizons all] [--part errors|coverage]`: a folder of traces with
-//! an `index.csv`, by default `../shared/traces`; `--every 3` takes every third series.
+//! `cargo bench --bench forecast -- FOLDER [--every N] [--models a,b] [--horizons all] [--part errors|coverage]`: a folder of traces with
+//! an `index.csv`; `--every 3` takes every third series.
 //!
 //! **Errors**: 5-minute means, 20 origins over the last 30 % of each series, at most 28 days of history. A gap holds the last value and is
 //! not scored. The scale of a series is the mean change from one day to the next over the first 70 % (28 days of it at most). `rM` and `rQ`
@@ -10,13 +10,11 @@
 //! maximum over the next 3 or 12 steps. **Coverage**: every decision of the judged part of every series that drives replicas.
 #![allow(clippy::print_stdout)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prescale::collect::traces;
-use prescale::forecast::{Learner, RECIPES, Recipe, Shape};
+use prescale::forecast::{Learner, RECIPES, Recipe, Shape, on_all_cores};
 use prescale::model::Demand;
 use prescale::simulate::{Known, Trace};
 use serde::Deserialize;
@@ -80,7 +78,7 @@ impl Arguments {
         let models = option("--models");
         let wanted = |recipe: &&Recipe| models.as_ref().is_none_or(|models| models.split(',').any(|name| name == recipe.name));
         Self {
-            folder: folder.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traces"), PathBuf::from),
+            folder: folder.map(PathBuf::from).unwrap_or_default(),
             every: option("--every").and_then(|every| every.parse().ok()).unwrap_or(1),
             models: RECIPES.iter().filter(wanted).collect(),
             horizons: if option("--horizons").is_some_and(|all| all == "all") { (1..=AHEAD).collect() } else { vec![1, 3, 6, 12] },
@@ -97,7 +95,7 @@ fn main() {
     let arguments = Arguments::read();
     let folder = &arguments.folder;
     if !folder.join("index.csv").is_file() {
-        println!("no traces in {}: nothing was measured", folder.display());
+        println!("nothing was measured: give a folder of traces with an index.csv");
         return;
     }
     if arguments.wants("errors") {
@@ -106,22 +104,6 @@ fn main() {
     if arguments.wants("coverage") {
         coverage(&arguments);
     }
-}
-
-/// Maps over items on all cores, in order.
-fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some((i, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?))) {
-                    let result = work(item);
-                    done.lock().expect("no thread panicked").insert(i, result);
-                }
-            });
-        }
-    });
-    done.into_inner().expect("no thread panicked").into_values().collect()
 }
 
 /// Means of five minutes; a gap is NaN.
@@ -292,10 +274,10 @@ fn errors(arguments: &Arguments) {
         "| model | rM | rQ | MASE | pl95 | covered | worst decile | 15 min: covered | pl95 median | mean | 60 min: covered | pl95 median | mean | rQ |"
     );
     println!("|---|{}", "---|".repeat(13));
-    let reference = each(&series, |series| last_value(series, &arguments.horizons));
+    let reference = on_all_cores(&series, |series| last_value(series, &arguments.horizons));
     line("last value", &reference, &reference);
     for recipe in &arguments.models {
-        let outcomes = each(&series, |series| {
+        let outcomes = on_all_cores(&series, |series| {
             let steps = arguments.horizons.iter().map(|ahead| model(series, recipe, ahead - 1, 1));
             Outcome { steps: steps.fold(Tally::default(), Tally::merged), peaks: PEAKS.map(|steps| model(series, recipe, 0, steps)) }
         });
@@ -371,7 +353,7 @@ fn coverage(arguments: &Arguments) {
     println!("|---|{}", "---|".repeat(9));
     for recipe in &arguments.models {
         for minutes in PEAKS.map(|steps| steps * STEP) {
-            let tallies = each(&traces, |trace| judged(trace, recipe, minutes));
+            let tallies = on_all_cores(&traces, |trace| judged(trace, recipe, minutes));
             let figures = [0, 1].map(|adapted| {
                 let of = |of: &dyn Fn(&Tally) -> f64| tallies.iter().map(|tally| of(&tally[adapted])).collect::<Vec<_>>();
                 let covered = of(&|tally| tally.covered).iter().sum::<f64>() / of(&|tally| tally.n).iter().sum::<f64>();

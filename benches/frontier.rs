@@ -1,18 +1,16 @@
 //! The frontier of cost against violation on recorded demand: our floors and HPAs beside everything that needs no forecast, what remains
 //! when parts are left out, and what a limit on changes costs.
 //!
-//! `cargo bench --bench frontier -- [FOLDER] [--svg FILE]`: a folder of traces with an `index.csv`; by default `../shared/traces`.
+//! `cargo bench --bench frontier -- FOLDER [--svg FILE]`: a folder of traces with an `index.csv`.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prescale::collect::traces;
 use prescale::simulate::baseline::Judged;
-use prescale::simulate::{self, Above, Aim, Cadence, Recipe, Settings, Trace, hull, percentile};
+use prescale::simulate::{self, Above, Aim, Cadence, Recipe, Settings, Trace, hull, on_all_cores, percentile};
 
 /// Prices of shortfall, in replica-minutes for a minute short.
 const PRICES: [f64; 8] = [3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0];
@@ -58,11 +56,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let svg = arguments.iter().position(|argument| argument == "--svg").and_then(|at| arguments.get(at + 1)).cloned();
     let folder = arguments.first().filter(|argument| !argument.starts_with("--"));
-    let folder = folder.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/traces"), PathBuf::from);
-    if !folder.join("index.csv").is_file() {
-        println!("no traces in {}: nothing was measured", folder.display());
+    let Some(folder) = folder.map(PathBuf::from).filter(|folder| folder.join("index.csv").is_file()) else {
+        println!("nothing was measured: give a folder of traces with an index.csv");
         return;
-    }
+    };
     let series = series(&folder);
     println!("{} series; share of minutes short of capacity, in %, at a mean cost of\n", series.len());
     println!("| | {} | changes a day |", COSTS.map(|cost| format!("{cost:.2}")).join(" | "));
@@ -117,26 +114,11 @@ fn series(folder: &Path) -> Vec<Recorded> {
     series
 }
 
-/// Maps over the series on all cores, in order.
-fn each<R: Send>(series: &[Recorded], work: impl Fn(&Trace, f64) -> R + Sync) -> Vec<R> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some((i, recorded)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, series.get(i)?))) {
-                    let result = work(&recorded.trace, recorded.unit);
-                    done.lock().expect("no thread panicked").insert(i, result);
-                }
-            });
-        }
-    });
-    done.into_inner().expect("no thread panicked").into_values().collect()
-}
-
 /// What needs no forecast, by family; and the tuned HPAs of each series.
 fn baselines(series: &[Recorded]) -> (Vec<(&'static str, Family)>, Vec<Family>) {
-    let scores = each(series, |trace, unit| {
-        let judged = Judged { demand: trace.demand(), unit, from: trace.judged_from() };
+    let scores = on_all_cores(series, |recorded| {
+        let Recorded { trace, unit, .. } = recorded;
+        let judged = Judged { demand: trace.demand(), unit: *unit, from: trace.judged_from() };
         let mut scores = judged.all();
         for price in HPA_PRICES {
             scores.extend(judged.tuned_hpa(price).map(|score| (format!("tuned {price}"), score)));
@@ -169,9 +151,11 @@ fn baselines(series: &[Recorded]) -> (Vec<(&'static str, Family)>, Vec<Family>) 
 /// Our decisions on each series at each aim.
 fn variant(series: &[Recorded], model: &str, above: Above, most_changes: Option<usize>, aims: &[Aim]) -> Vec<Vec<Point>> {
     let recipe = Recipe::named(model).expect("a model");
-    each(series, |trace, capacity| {
+    on_all_cores(series, |recorded| {
+        let Recorded { trace, unit: capacity, .. } = recorded;
         let from = trace.at(trace.judged_from());
-        let settings = Settings { capacity, cadence: Cadence::default(), aims: aims.to_vec(), above, most_changes, recipe, from };
+        let settings =
+            Settings { capacity: *capacity, cadence: Cadence::default(), aims: aims.to_vec(), above, most_changes, recipe, from };
         let tried = simulate::backtest(trace, &settings).expect("a trace that can be tried");
         let score = |result: &simulate::Backtest| result.scores.under_hpa.unwrap_or(result.scores.floor);
         let changes = |result: &simulate::Backtest| result.scores.floor.churn_per_day;

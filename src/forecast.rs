@@ -5,6 +5,8 @@
 //! peaks, a direct model nineteen in twenty. A [`Recipe`] is a model: one or more forecasters as bases, and how it tells which past rows are
 //! like the one to come. Those rows, each moved by how far its base is from today's, are the forecast: a weighted set of past windows. The
 //! [`Learner`] keeps all of it as decisions go by.
+//!
+//! [`all`] forecasts a snapshot, each signal by the champion of its study, or by its sibling's history where its own is too short.
 
 mod calibration;
 mod cores;

@@ -268,13 +268,13 @@ impl Learner {
         let now = self.rows.len().checked_sub(1)?;
         self.tend(now);
         let mut analogues = Vec::new();
-        for (base, forecasts) in self.bases.iter().map(|base| &base.forecasts).enumerate() {
-            let here = forecasts[now];
+        for (index, base) in self.bases.iter().enumerate() {
+            let (forecasts, here) = (&base.forecasts, base.forecasts[now]);
             if matches!(self.recipe.likeness, Likeness::Normal) {
-                analogues.extend(self.normal(here, self.bases[0].spread));
+                analogues.extend(self.normal(here, base.spread));
                 continue;
             }
-            let alike = if here.is_finite() { self.alike(base, now) } else { Vec::new() };
+            let alike = if here.is_finite() { self.alike(index, now) } else { Vec::new() };
             if alike.is_empty() {
                 continue;
             }

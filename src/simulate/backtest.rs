@@ -149,7 +149,7 @@ impl From<Hpa> for Chosen {
 }
 
 /// Targets among which an HPA is chosen, each with Kubernetes' default stabilization.
-const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
+pub(super) const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
 
 /// Tries each aim on a trace, in order. A decision at `t` reads nothing that was not known at `t`; an HPA is chosen from what was known at the
 /// first decision.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::backtest::TARGETS;
 use super::pilot::Flown;
 use super::rolling::{Course, Rolling, TRIED};
 use super::trace::median_step;
@@ -20,8 +21,6 @@ const MODELS: [&str; 4] = ["seasonal-naive", "recent", "linear", "forest"];
 const HARDLY_MORE: f64 = 0.01;
 /// An HPA is set anew only where that saves at least this share of the cost.
 const WORTH_A_CHANGE: f64 = 0.02;
-/// Targets of an HPA that are tried, as shares of what a replica carries.
-const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
 /// The scale-down stabilizations that each is tried with, in seconds. Of equals the first is chosen, Kubernetes' default.
 const STABILIZATIONS: [u32; 3] = [300, 900, 1800];
 /// The least that is replayed.
@@ -235,8 +234,8 @@ pub struct Studies {
     pub made: Vec<Study>,
 }
 
-/// What is known already where it still fits and is not outdated, and at most `most` studies that are due, made anew: what has none goes first, then the oldest.
-/// `tick` is called after each.
+/// What is known already where it still fits and is not outdated, and at most `most` studies that are due, made anew: what has none goes first,
+/// then the oldest. `tick` is called after each.
 pub fn studies(
     snapshot: &Snapshot,
     known: &[Study],
