@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use prescale::collect::traces;
-use prescale::forecast::{Learner, RECIPES, Recipe, Shape, on_all_cores};
-use prescale::model::Demand;
+use prescale::forecast::{Learner, RECIPES, Recipe, Shape};
+use prescale::model::{Demand, on_all_cores};
 use prescale::simulate::{Known, Trace};
 use serde::Deserialize;
 
@@ -234,7 +234,7 @@ fn model(series: &Series, recipe: &'static Recipe, first: usize, steps: usize) -
     let mut tally = Tally::default();
     let mut known = demand.clone();
     known.truncate(origins[0] * STEP);
-    let mut learner = Learner::new(recipe, shape, SPACING, &known);
+    let mut learner = Learner::new(recipe, shape, SPACING, &known, known.len());
     let mut origins = origins.into_iter().peekable();
     let begin = (known.len().saturating_sub(HISTORY * STEP)).max(SPACING);
     for at in (begin.div_ceil(SPACING) * SPACING..).step_by(SPACING) {
@@ -381,7 +381,7 @@ fn judged(trace: &Trace, recipe: &'static Recipe, length: usize) -> [Tally; 2] {
     for at in (first..trace.at(demand.len() - length)).step_by(grid as usize) {
         let known = known.at(at);
         let minute = ((at - trace.start()) / 60) as usize;
-        let learner = learner.get_or_insert_with(|| Learner::new(recipe, Shape { lead: 0, length }, SPACING, known));
+        let learner = learner.get_or_insert_with(|| Learner::new(recipe, Shape { lead: 0, length }, SPACING, known, known.len()));
         learner.advance(known, minute, known.len());
         if minute < from {
             continue;

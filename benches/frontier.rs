@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use prescale::collect::traces;
+use prescale::model::on_all_cores;
 use prescale::simulate::baseline::Judged;
-use prescale::simulate::{self, Above, Aim, Cadence, Recipe, Settings, Trace, hull, on_all_cores, percentile};
+use prescale::simulate::{self, Above, Aim, Cadence, Recipe, Settings, Trace, hull, percentile};
 
 /// Prices of shortfall, in replica-minutes for a minute short.
 const PRICES: [f64; 8] = [3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0];

@@ -8,9 +8,15 @@ mod replicas;
 mod requests;
 mod tuning;
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 
-use crate::model::{Change, Field, Foreseen, Held, HoldReason, ObjectRef, Observed, Plan, Reason, Snapshot, Value, Window};
+use crate::model::plan::Outlook;
+use crate::model::{
+    BATCH, Change, Field, Foreseen, Held, HoldReason, ObjectRef, Observed, Plan, Reason, RepoPath, Snapshot, Value, Window, WorkloadId,
+    on_all_cores,
+};
 use guards::Past;
 
 pub use budget::Budget;
@@ -33,8 +39,8 @@ pub struct Settings {
     pub lead: TimeDelta,
 }
 
-/// What will change and what is held back, from a forecast for each signal of each workload of the snapshot in their order. They are taken one
-/// workload after the other, and not kept.
+/// What will change and what is held back, from a forecast for each signal of each workload of the snapshot in their order. They are taken a
+/// batch of workloads after the other, and not kept.
 pub fn plan(snapshot: &Snapshot, outlook: impl IntoIterator<Item = Vec<Result<Foreseen, HoldReason>>>, settings: &Settings) -> Plan {
     let mut plan = Plan {
         at: snapshot.now,
@@ -52,24 +58,40 @@ pub fn plan(snapshot: &Snapshot, outlook: impl IntoIterator<Item = Vec<Result<Fo
             why: amiss.why.clone(),
         });
     }
-    let mut past = Past::of(&snapshot.past);
-    for (workload, foreseen) in snapshot.workloads.iter().zip(outlook) {
-        let past = past.entry((&workload.overlay, &workload.rendered.id)).or_default();
-        let mut decisions = replicas::decide(workload, &foreseen, past, snapshot, &mut plan.outlooks);
-        decisions.extend(tuning::decide(workload));
-        decisions.extend(requests::decide(workload, snapshot.now));
-        // What failed besides the demand; where that failed as well, one cause is told once.
-        if workload.is_measured() {
-            let mut troubles = workload.troubles.clone();
-            troubles.dedup();
-            decisions.extend(troubles.into_iter().map(Decision::hold));
-        }
-        let paused = paused_by(workload, settings);
-        for decision in decisions {
-            decision.enter(workload, paused.as_deref(), &mut plan);
+    let past = Past::of(&snapshot.past);
+    let mut outlook = outlook.into_iter();
+    for workloads in snapshot.workloads.chunks(BATCH) {
+        let foreseen: Vec<_> = workloads.iter().zip(outlook.by_ref()).collect();
+        let decided = on_all_cores(&foreseen, |(workload, foreseen)| one(workload, foreseen, &past, snapshot));
+        for (workload, (outlooks, decisions)) in workloads.iter().zip(decided) {
+            plan.outlooks.extend(outlooks);
+            let paused = paused_by(workload, settings);
+            for decision in decisions {
+                decision.enter(workload, paused.as_deref(), &mut plan);
+            }
         }
     }
     plan
+}
+
+/// What is decided on one workload, and what its signals' forecasts came to.
+fn one(
+    workload: &Observed,
+    foreseen: &[Result<Foreseen, HoldReason>],
+    past: &BTreeMap<(&RepoPath, &WorkloadId), Past>,
+    snapshot: &Snapshot,
+) -> (Vec<Outlook>, Vec<Decision>) {
+    let past = past.get(&(&workload.overlay, &workload.rendered.id));
+    let (outlooks, mut decisions) = replicas::decide(workload, foreseen, past.unwrap_or(&Past::default()), snapshot);
+    decisions.extend(tuning::decide(workload));
+    decisions.extend(requests::decide(workload, snapshot.now));
+    // What failed besides the demand; where that failed as well, one cause is told once.
+    if workload.is_measured() {
+        let mut troubles = workload.troubles.clone();
+        troubles.dedup();
+        decisions.extend(troubles.into_iter().map(Decision::hold));
+    }
+    (outlooks, decisions)
 }
 
 /// Which switch stops writing for a workload, if any does.

@@ -9,10 +9,11 @@
 //! [`all`] forecasts a snapshot, each signal by the champion of its study, or by its sibling's history where its own is too short.
 
 mod calibration;
-mod cores;
+mod course;
 mod forest;
 mod gram;
 mod holt_winters;
+mod kept;
 mod learner;
 mod linear;
 mod naive;
@@ -23,6 +24,7 @@ mod rows;
 mod season;
 mod sibling;
 mod stack;
+mod task;
 
 use std::fmt;
 
@@ -30,13 +32,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::delta;
 use crate::model::snapshot::Driven;
-use crate::model::{Calendar, Censored, Demand, Foreseen, HoldReason, Observed, Series, Snapshot, Window};
+use crate::model::{BATCH, Calendar, Censored, Foreseen, HoldReason, Learned, Observed, Series, Snapshot, Window, on_all_cores};
+use task::Task;
 
 pub use calibration::{Calibration, WANTED};
-pub use cores::on_all_cores;
 pub use forest::Growth;
 pub use holt_winters::HoltWinters;
-pub use learner::Learner;
+pub use learner::{KeptFitted, Learner};
 pub use linear::Linear;
 pub use naive::{NAIVE, RECENT, Reading, SeasonalNaive};
 pub use profile::ProfileLevel;
@@ -57,6 +59,11 @@ pub trait Forecaster: Sync + fmt::Debug {
 pub trait Fitted {
     /// The log of a row's window maximum; reads no outcome from the row on.
     fn predict(&self, rows: &Rows, row: usize) -> f32;
+
+    /// What is kept of it until the next run; `None` where it is fitted anew each time.
+    fn keep(&self) -> Option<KeptFitted> {
+        None
+    }
 }
 
 /// What the forecasts need to know of the decisions.
@@ -79,25 +86,51 @@ impl Settings {
 /// The least history that is forecast from: with less than a day, time of day means nothing.
 pub const LEAST_HISTORY: TimeDelta = TimeDelta::days(1);
 
-/// So many workloads are forecast at once: each forecast comes with its demand by the minute, about a megabyte.
-const TOGETHER: usize = 64;
-
 /// A forecast for each signal of each workload of the snapshot, in their order; where there can be none, why. They are made on all cores, as
-/// they are asked for.
-pub fn all(snapshot: &Snapshot, settings: Settings) -> impl Iterator<Item = Vec<Result<Foreseen, HoldReason>>> {
-    let each = move |workload: &Observed| workload.signals.iter().map(|driven| one(workload, driven, snapshot, &settings)).collect();
-    snapshot.workloads.chunks(TOGETHER).flat_map(move |workloads| on_all_cores(workloads, each))
+/// they are asked for. `recall` gives what an earlier run learned, by its name, and `keep` takes what was learned anew: that saves time, and
+/// changes nothing else.
+pub fn all(
+    snapshot: &Snapshot,
+    settings: Settings,
+    recall: impl Fn(&str) -> Option<Vec<u8>> + Sync,
+    keep: impl Fn(&Learned) + Sync,
+) -> impl Iterator<Item = Vec<Result<Foreseen, HoldReason>>> {
+    let each = move |workload: &Observed| {
+        let signals = workload.signals.iter();
+        signals.map(|driven| one(workload, driven, snapshot, &settings, &recall, &keep)).collect()
+    };
+    snapshot.workloads.chunks(BATCH).flat_map(move |workloads| on_all_cores(workloads, &each))
 }
 
 /// The forecast for one signal, by its own history or a sibling's.
-fn one(workload: &Observed, driven: &Driven, snapshot: &Snapshot, settings: &Settings) -> Result<Foreseen, HoldReason> {
+fn one(
+    workload: &Observed,
+    driven: &Driven,
+    snapshot: &Snapshot,
+    settings: &Settings,
+    recall: impl Fn(&str) -> Option<Vec<u8>>,
+    keep: impl Fn(&Learned),
+) -> Result<Foreseen, HoldReason> {
     let demand = driven.demand.as_ref().map_err(Clone::clone)?;
     check_fresh(demand, snapshot.now, delta(workload.policy.spec.stale_after))?;
-    let window = settings.window(workload, snapshot.now);
-    let calendar = &workload.policy.spec.calendar;
-    match by(champion(driven), demand, &workload.censored, snapshot.now, window, calendar) {
+    let task = Task {
+        recipe: champion(driven),
+        demand,
+        censored: &workload.censored,
+        now: snapshot.now,
+        window: settings.window(workload, snapshot.now),
+        calendar: &workload.policy.spec.calendar,
+    };
+    let (name, phase) = Learned::name(workload, driven);
+    match task.foresee(phase, &|| recall(&name)) {
         Err(why @ HoldReason::ShortHistory { .. }) => sibling::borrow(workload, driven, snapshot, settings).ok_or(why),
-        foreseen => foreseen,
+        Err(why) => Err(why),
+        Ok((foreseen, learned)) => {
+            if let Some(bytes) = learned {
+                keep(&Learned { name, bytes });
+            }
+            Ok(foreseen)
+        }
     }
 }
 
@@ -116,41 +149,8 @@ fn check_fresh(demand: &Series, now: DateTime<Utc>, limit: TimeDelta) -> Result<
 
 /// The forecast of the maximum over `window` by the usual model, from what was known of `demand` at `now`, on a calendar.
 pub fn window_maximum(demand: &Series, now: DateTime<Utc>, window: Window, calendar: &Calendar) -> Result<Foreseen, HoldReason> {
-    by(Recipe::usual(), demand, &Censored::default(), now, window, calendar)
-}
-
-/// Windows in which demand was cut short are learned from only where they tell of a rise, unless too few are left.
-fn by(
-    recipe: &'static Recipe,
-    demand: &Series,
-    censored: &Censored,
-    now: DateTime<Utc>,
-    window: Window,
-    calendar: &Calendar,
-) -> Result<Foreseen, HoldReason> {
-    let known = demand.known_at(now.timestamp());
-    let have = known.measured_span();
-    let too_short = || HoldReason::ShortHistory { have, need: LEAST_HISTORY };
-    if have < LEAST_HISTORY {
-        return Err(too_short());
-    }
-    let mut demand = Demand::of(&known);
-    censored.stretches().for_each(|(_, from, to)| demand.censor(from, to));
-    let minutes = |span: TimeDelta| span.num_minutes().max(0) as usize;
-    let shape = Shape { lead: minutes(window.from - now), length: minutes(window.length()).max(1) };
-    let behind = (now.timestamp() - demand.end()) / 60;
-    let mut learner = Learner::new(recipe, shape, 10, &demand).by(calendar);
-    let last = demand.len() + behind as usize;
-    // What lies before the rows that are learned from is looked up by them.
-    let first = last.saturating_sub(10 * Rows::MOST).max(last % 10);
-    for at in (first..=last).step_by(10) {
-        learner.advance(&demand, at, at.saturating_sub(behind as usize));
-    }
-    match learner.forecast(&demand) {
-        Some(forecast) => Ok(Foreseen { window, demand, forecast, borrowed: None }),
-        None if censored.stretches().next().is_some() => by(recipe, &known, &Censored::default(), now, window, calendar),
-        None => Err(too_short()),
-    }
+    let task = Task { recipe: Recipe::usual(), demand, censored: &Censored::default(), now, window, calendar };
+    task.foresee(0, &|| None).map(|(foreseen, _)| foreseen)
 }
 
 #[cfg(test)]
@@ -240,7 +240,11 @@ mod tests {
         let censored = Censored::new([(Cause::Throttled, marks)].into());
         let all = Censored::new([(Cause::Errors, Series::new(history.start(), 300, vec![1.0; until]))].into());
         let nothing = Censored::default();
-        let foreseen = |censored| by(Recipe::usual(), &history, censored, now, ahead(now), &Calendar::default()).unwrap();
+        let calendar = Calendar::default();
+        let foresee = |demand, censored, now| {
+            Task { recipe: Recipe::usual(), demand, censored, now, window: ahead(now), calendar: &calendar }.foresee(0, &|| None).unwrap().0
+        };
+        let foreseen = |censored| foresee(&history, censored, now);
         let low = |foreseen: &Foreseen| {
             let analogues = foreseen.forecast.analogues().iter();
             analogues.filter(|a| noon(a.window / 5) && a.maximum < 61.0).count()
@@ -252,7 +256,7 @@ mod tests {
         let marks = Series::new(history.start(), 300, (0..until).map(|i| f64::from(u8::from(noon(i)))));
         let (history, now) = series(every[..until - 26].iter().copied());
         let censored = Censored::new([(Cause::AtMaximum, marks)].into());
-        let before_noon = by(Recipe::usual(), &history, &censored, now, ahead(now), &Calendar::default()).unwrap();
+        let before_noon = foresee(&history, &censored, now);
         assert!(before_noon.forecast.high() > 59.0, "{}", before_noon.forecast.high());
     }
 

@@ -31,6 +31,7 @@
 //! 5. **No lost update.** A push is compare-and-swap on the exact base; a lost race is rebuilt on the new base, never merged as text.
 //! 6. **Same inputs, same bytes.** A second run on unchanged inputs makes no commit and no push, on however many cores. What earlier runs
 //!    learned of a workload (its study) is an input: the run after one that made a study may decide otherwise, once.
+//!    What was learned of its demand is none: it is recalled only where a run would learn the very same again.
 //! 7. **Fail static.** Missing, stale or absurd data holds the workload. A crash leaves the repository as it was, or as it was meant to be.
 //! 8. **A rise may be wrong; a fall must be right.** Scale-in waits until nothing lately wanted as much, is stepped, and rests after each change.
 //! 9. **Explained.** Each change and each non-change carries typed reasons; all words are made from them.

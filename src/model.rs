@@ -14,10 +14,12 @@
 
 pub mod calendar;
 pub mod censored;
+mod cores;
 pub mod demand;
 pub mod edit;
 pub mod field;
 pub mod forecast;
+mod learned;
 pub mod nearest;
 pub mod plan;
 pub mod policy;
@@ -38,10 +40,12 @@ pub mod workload;
 
 pub use calendar::Calendar;
 pub use censored::{Cause, Censored};
+pub use cores::{BATCH, on_all_cores};
 pub use demand::Demand;
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};
 pub use forecast::{Analogue, Borrowed, Forecast, Foreseen, Window};
+pub use learned::Learned;
 pub use plan::{Change, Held, Plan, Proof, Route, Site, SiteKind};
 pub use policy::{ScalingPolicy, Signal};
 pub use quantity::{Bytes, Millicores, Resource};

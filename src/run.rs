@@ -6,6 +6,7 @@ mod studies;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::runtime::Handle;
 
 use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::Kustomize;
@@ -13,7 +14,7 @@ use crate::clients::store::Store;
 use crate::collect::Source;
 use crate::config::{Config, ConfigError};
 use crate::deliver::Published;
-use crate::model::{Change, Group, Held, HoldReason, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree};
+use crate::model::{Change, Group, Held, HoldReason, Learned, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
 pub use explain::{Explained, Explanation, explain};
@@ -41,6 +42,11 @@ pub struct Planned {
 
 /// Reads everything, decides, edits in memory and proves. Writes nothing.
 pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> {
+    learning(world, now, |_| ()).await
+}
+
+/// As [`plan`]; what was learned anew on the way goes to `keep`.
+async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + Sync) -> anyhow::Result<Planned> {
     let base = blocking(|| world.repository.fetch())?;
     let tree = blocking(|| world.repository.tree(base))?;
     let past = world.store.records(now, TimeDelta::days(8)).await?;
@@ -48,8 +54,12 @@ pub async fn plan(world: &World, now: DateTime<Utc>) -> anyhow::Result<Planned> 
     let mut snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
     let studies = studies::attach(world, &mut snapshot).await?;
-    let outlook = forecast::all(&snapshot, world.config.forecast());
-    let mut plan = decide::plan(&snapshot, outlook, &world.config.decide());
+    let runtime = Handle::current();
+    let mut plan = blocking(|| {
+        let recall = |name: &str| runtime.block_on(world.store.learned(name));
+        let outlook = forecast::all(&snapshot, world.config.forecast(), recall, keep);
+        decide::plan(&snapshot, outlook, &world.config.decide())
+    });
 
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
@@ -80,13 +90,15 @@ pub struct Ran {
 
 /// As [`plan`]; then commits and pushes each group that travels by commit, and records what was decided.
 pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
-    let planned = plan(world, now).await?;
+    let runtime = Handle::current();
+    let planned = learning(world, now, |learned| runtime.block_on(world.store.keep_learned(learned))).await?;
     let mut published = Vec::new();
     let delivered = deliver_all(world, &planned, &mut published).await;
     let written = published.iter().filter_map(|done: &Published| Some((done, done.commit?.to_string())));
     let written = written.flat_map(|(done, commit)| done.group.proven.changes().map(move |(sited, _)| (sited, commit.clone())));
     let recorded = world.store.put(now, &Record::of_run(&planned.plan, written)).await;
     let kept = world.store.keep(&planned.studies, now).await;
+    world.store.forget_learned(now).await;
     Ok(Ran { failure: delivered.and(recorded).and(kept).err(), planned, published })
 }
 

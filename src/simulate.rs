@@ -27,7 +27,7 @@ pub mod study;
 pub mod trace;
 
 pub use crate::decide::Hpa;
-pub use crate::forecast::{RECIPES, Recipe, on_all_cores};
+pub use crate::forecast::{RECIPES, Recipe};
 pub use crate::model::Aim;
 pub use backtest::{Above, Backtest, Settings, Why, backtest};
 pub use known::Known;

@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use crate::collect::traces::{self, Recorded};
 use crate::config::ConfigError;
+use crate::model::on_all_cores;
 use crate::simulate::study::champion_before;
-use crate::simulate::{self, Above, Aim, Cadence, RECIPES, Recipe, Score, Trace, on_all_cores, percentile};
+use crate::simulate::{self, Above, Aim, Cadence, RECIPES, Recipe, Score, Trace, percentile};
 
 use super::output;
 use super::terminal::{Progress, print};

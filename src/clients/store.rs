@@ -12,12 +12,16 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Record, Study};
+use crate::model::{Learned, Record, Study};
 
 /// The folder of records within the store.
 const RECORDS: &str = "records";
 /// The studies within the store: one JSON array.
 const STUDIES: &str = "studies.json";
+/// The folder of what was learned: one object a signal.
+const LEARNED: &str = "learned";
+/// What was learned is learned anew each day; what was not for so long is of a signal that is gone.
+const UNUSED: TimeDelta = TimeDelta::days(3);
 /// Records are kept this long.
 const KEEP: TimeDelta = TimeDelta::days(35);
 
@@ -114,6 +118,36 @@ impl Store {
         let text = serde_json::to_string_pretty(&studies)? + "\n";
         let context = || format!("cannot write `{STUDIES}` into the state `{}`: is there space, and may this user write?", self.label);
         self.objects.put(&Key::from(STUDIES), text.into_bytes().into()).await.map(|_| ()).with_context(context)
+    }
+
+    /// What an earlier run learned under a name. What cannot be read is learned anew.
+    pub async fn learned(&self, name: &str) -> Option<Vec<u8>> {
+        match self.objects.get(&Key::from_iter([LEARNED, name])).await {
+            Ok(object) => Some(object.bytes().await.ok()?.into()),
+            Err(error) => {
+                tracing::debug!(name, %error, "nothing learned is at hand");
+                None
+            }
+        }
+    }
+
+    /// Keeps what was learned instead of what was under its name. That it cannot be kept costs the next run time, and nothing else.
+    pub async fn keep_learned(&self, learned: &Learned) {
+        let put = self.objects.put(&Key::from_iter([LEARNED, learned.name.as_str()]), learned.bytes.clone().into()).await;
+        if let Err(error) = put {
+            tracing::warn!(state = self.label, %error, "cannot keep what was learned: the next run will take longer");
+        }
+    }
+
+    /// Forgets what was learned of signals that are gone.
+    pub async fn forget_learned(&self, now: DateTime<Utc>) {
+        let prefix = Key::from(LEARNED);
+        let old = self.objects.list(Some(&prefix)).try_filter(|object| std::future::ready(object.last_modified < now - UNUSED));
+        let forgotten =
+            old.map_err(anyhow::Error::from).try_for_each(async |object| Ok(self.objects.delete(&object.location).await?)).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(state = self.label, %error, "cannot clean up what was learned of signals that are gone");
+        }
     }
 
     async fn keys(&self) -> anyhow::Result<Vec<Key>> {

@@ -47,7 +47,7 @@ impl Hpa {
         let first = if demand.is_nan() { 0.0 } else { demand };
         let spec = ((first / (unit * self.target)).ceil() as i64).max(i64::from(self.least));
         let becoming = VecDeque::from(vec![0; self.startup + 1]);
-        Running { hpa: *self, unit, spec, up: spec, becoming, wanted: VecDeque::new() }
+        Running { hpa: *self, unit, spec, up: spec, becoming, coming: 0, wanted: VecDeque::new(), greatest: (0, 0), steady: None }
     }
 }
 
@@ -62,43 +62,69 @@ pub struct Running {
     up: i64,
     /// The total once pods become ready, by the minute from the coming one on; 0 where none do.
     becoming: VecDeque<i64>,
+    /// The minutes until the last of them are ready.
+    coming: usize,
     /// What it recommended in the last minutes.
     wanted: VecDeque<i64>,
+    /// The greatest of those, and for how many minutes it will be among them.
+    greatest: (i64, usize),
+    /// The demand and the floor of the last minute, where nothing changed in it, nor will while they stay.
+    steady: Option<(f64, u32)>,
 }
 
 impl Running {
     /// Lets a minute pass: the replicas that are ready in it. `seen` is the demand of [`Hpa::delay`] minutes ago, NaN without a metric; `floor`
     /// its `minReplicas` now.
     pub fn minute(&mut self, seen: f64, floor: u32) -> u32 {
-        let hpa = &self.hpa;
-        let becoming = self.becoming.pop_front().unwrap_or(0);
-        self.becoming.push_back(0);
-        if becoming > 0 {
-            self.up = self.up.max(becoming);
+        if self.steady == Some((seen, floor)) {
+            self.remember(self.spec);
+            return self.up.clamp(0, i64::from(u32::MAX)) as u32;
+        }
+        if self.coming > 0 {
+            self.coming -= 1;
+            self.up = self.up.max(self.becoming.pop_front().unwrap_or(0));
+            self.becoming.push_back(0);
         }
         self.up = self.up.min(self.spec);
         let ready = self.up.clamp(0, i64::from(u32::MAX)) as u32;
 
-        let low = i64::from(floor.max(hpa.least));
-        let mut want = self.recommended(seen).unwrap_or(self.spec).max(low).min(i64::from(hpa.most));
-        self.wanted.push_back(want);
-        if self.wanted.len() > hpa.stabilize {
-            self.wanted.pop_front();
-        }
+        let low = i64::from(floor.max(self.hpa.least));
+        let mut want = self.recommended(seen).unwrap_or(self.spec).max(low).min(i64::from(self.hpa.most));
+        self.remember(want);
+        self.steady = (want == self.spec && self.up == want && self.coming == 0).then_some((seen, floor));
         if want < self.spec {
-            want = self.wanted.iter().copied().max().unwrap_or(0).max(low).min(self.spec);
+            want = self.greatest.0.max(low).min(self.spec);
         }
         if want > self.spec {
-            if let Some(total) = hpa.startup.checked_sub(1).and_then(|ahead| self.becoming.get_mut(ahead)) {
+            if let Some(total) = self.hpa.startup.checked_sub(1).and_then(|ahead| self.becoming.get_mut(ahead)) {
                 *total = want.max(*total);
+                self.coming = self.hpa.startup;
             }
-        } else if want < self.spec {
-            for total in self.becoming.iter_mut().take(hpa.startup) {
+        } else if want < self.spec && self.coming > 0 {
+            for total in self.becoming.iter_mut().take(self.hpa.startup) {
                 *total = want.min(*total);
             }
         }
         self.spec = want;
         ready
+    }
+
+    /// Enters a recommendation among those of the last minutes.
+    fn remember(&mut self, want: i64) {
+        self.wanted.push_back(want);
+        let most = self.hpa.stabilize.max(1);
+        if self.wanted.len() > most {
+            self.wanted.pop_front();
+        }
+        let (greatest, left) = self.greatest;
+        self.greatest = if want >= greatest {
+            (want, most)
+        } else if left > 1 {
+            (greatest, left - 1)
+        } else {
+            let recent = self.wanted.iter().enumerate();
+            recent.max_by_key(|(_, want)| **want).map_or((0, 0), |(place, want)| (*want, place + 1))
+        };
     }
 
     /// What the formula says: the replicas that bring utilization to the target. `None` within the tolerance, or without a metric.

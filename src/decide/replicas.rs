@@ -46,18 +46,17 @@ struct Asked {
     spare: u32,
 }
 
-/// Decides the floor, and the ceiling where it is in the way; enters what was forecast into `outlooks`. Of several signals the largest need
+/// Decides the floor, and the ceiling where it is in the way; tells what was forecast. Of several signals the largest need
 /// wins; where one is missing, the others may raise the floor, but it does not fall.
 pub(super) fn decide(
     workload: &Observed,
     foreseen: &[Result<Foreseen, HoldReason>],
     past: &Past,
     snapshot: &Snapshot,
-    outlooks: &mut Vec<Outlook>,
-) -> Vec<Decision> {
+) -> (Vec<Outlook>, Vec<Decision>) {
     let floor = match floor_of(workload) {
         Ok(floor) => floor,
-        Err(why) => return vec![Decision::hold(why)],
+        Err(why) => return (Vec::new(), vec![Decision::hold(why)]),
     };
     let (mut asked, mut missing) = (Vec::new(), Vec::new());
     for (driven, foreseen) in workload.signals.iter().zip(foreseen) {
@@ -67,12 +66,11 @@ pub(super) fn decide(
             Err(why) => missing.push(HoldReason::SignalMissing { signal: driven.signal.clone(), why: Box::new(why) }),
         }
     }
-    outlooks.extend(asked.iter().map(|asked| asked.outlook.clone()));
     let mut decisions = settle(workload, floor, &asked, &missing, past, snapshot);
     let is_told = |why: &HoldReason| decisions.iter().any(|told| matches!(told, Decision::Hold { why: told, .. } if told == why));
     missing.retain(|why| !is_told(why));
     decisions.extend(missing.into_iter().map(Decision::hold));
-    decisions
+    (asked.into_iter().map(|asked| asked.outlook).collect(), decisions)
 }
 
 /// The need of one signal.
@@ -325,11 +323,8 @@ fn share_of(count: u32, share: f64) -> u32 {
 fn last_day(driven: &Driven, snapshot: &Snapshot) -> Vec<Option<f64>> {
     let Ok(demand) = &driven.demand else { return Vec::new() };
     let now = snapshot.now.timestamp();
-    let at = |i: usize| demand.start() + demand.step() * i as i64;
-    (0..24)
-        .map(|hour| {
-            let (from, to) = (now - (24 - hour) * 3600, now - (23 - hour) * 3600);
-            (0..demand.len()).filter(|i| (from..to).contains(&at(*i))).filter_map(|i| demand.get(i)).reduce(f64::max)
-        })
-        .collect()
+    // The first point at or after an instant.
+    let point = |at: i64| (at - demand.start() + demand.step() - 1).div_euclid(demand.step()).clamp(0, demand.len() as i64) as usize;
+    let hours = (0..24).map(|hour| now - (24 - hour) * 3600);
+    hours.map(|from| (point(from)..point(from + 3600)).filter_map(|i| demand.get(i)).reduce(f64::max)).collect()
 }

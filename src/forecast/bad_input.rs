@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
-use super::{RECIPES, by};
+use super::{RECIPES, Task};
 use crate::model::{Calendar, Censored, Foreseen, HoldReason, Series, Window};
 
 const DAY: usize = 288;
@@ -24,7 +24,9 @@ fn forecasts(values: &[f64]) -> Result<Forecasts, TestCaseError> {
     let most = values.iter().copied().filter(|v| v.is_finite() && *v <= 1e18).fold(0.0, f64::max);
     let mut all = Vec::new();
     for recipe in &RECIPES {
-        let foreseen = by(recipe, &series, &Censored::default(), now, window, &Calendar::default());
+        let (censored, calendar) = (Censored::default(), Calendar::default());
+        let task = Task { recipe, demand: &series, censored: &censored, now, window, calendar: &calendar };
+        let foreseen = task.foresee(0, &|| None).map(|(foreseen, _)| foreseen);
         if let Ok(Foreseen { forecast, .. }) = &foreseen {
             let said = [forecast.quantile(0.0), forecast.point(), forecast.high(), forecast.quantile(1.0)];
             prop_assert!(

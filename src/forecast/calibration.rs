@@ -3,6 +3,8 @@
 //! Adaptive conformal inference (Gibbs and Candès 2021, *Adaptive conformal inference under distribution shift*, arXiv:2106.00170): the level
 //! that is read off the forecast follows its own misses, so that in the long run they are as many as were asked for, whatever demand does.
 
+use serde::{Deserialize, Serialize};
+
 /// The probability with which a window's maximum is to stay at or under the high forecast.
 pub const WANTED: f64 = 0.95;
 /// What one miss moves the level by, where windows do not overlap; the many hits between two misses move it back.
@@ -12,7 +14,7 @@ const LEAST: f64 = 0.5;
 const MOST: f64 = 0.9995;
 
 /// The level to read off a forecast's weights, as it follows how past forecasts did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     level: f64,
     step: f64,

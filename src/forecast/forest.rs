@@ -4,10 +4,13 @@
 //! its analogues, and their errors its distribution (Meinshausen 2006, *Quantile Regression Forests*; Geurts et al. 2006, *Extremely randomized
 //! trees*). Rows that come after the fit are dropped into the leaves at once.
 
+mod kept;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::rows::{Rows, column};
+pub(super) use kept::Kept;
 
 /// Features of an error, beside those of the row.
 pub(super) const LOOK: usize = 53;
@@ -54,29 +57,41 @@ pub(super) fn look(rows: &Rows, row: usize, base: f32, other: f32) -> Look {
 /// Grown trees with their leaves' rows.
 #[derive(Debug)]
 pub(super) struct Forest {
+    /// The row that rows are counted from.
+    first: usize,
     trees: Vec<Tree>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tree {
     nodes: Vec<Node>,
-    leaves: Vec<Vec<u32>>,
+    /// The rows that it was grown on, leaf by leaf.
+    order: Vec<u16>,
+    /// The rows that came later, each with the leaf that it fell into.
+    added: Vec<(Leaf, u16)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Node {
     /// At or below the cut: the next node; above: the one behind `right`.
     Split {
-        feature: u16,
+        feature: u8,
         cut: f32,
-        right: u32,
+        right: u16,
     },
-    Leaf(u32),
+    Leaf(Leaf),
+}
+
+/// A stretch of the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Leaf {
+    from: u16,
+    to: u16,
 }
 
 /// Rows to grow on: their numbers, looks by feature, errors and weights.
 pub(super) struct Grown<'a> {
-    pub rows: &'a [u32],
+    pub rows: &'a [usize],
     pub looks: &'a [Look],
     pub errors: &'a [f32],
     pub weights: &'a [f32],
@@ -96,7 +111,7 @@ struct Ground {
 
 impl Forest {
     pub(super) fn grow(sample: &Grown, growth: Growth, seed: u64) -> Self {
-        let n = sample.rows.len();
+        let (n, first) = (sample.rows.len(), sample.rows.first().copied().unwrap_or(0));
         let columns: Vec<Vec<f32>> = (0..LOOK).map(|f| sample.looks.iter().map(|look| look[f]).collect()).collect();
         let targets: Vec<(f32, f32)> =
             sample.errors.iter().zip(sample.weights).map(|(error, weight)| (error.clamp(-FAR, FAR) * weight, *weight)).collect();
@@ -104,52 +119,58 @@ impl Forest {
         let mut ground = Ground { columns, targets, growth, random, judged: Judged::default() };
         let trees = (0..growth.trees)
             .map(|_| {
-                let mut tree = Tree { nodes: Vec::new(), leaves: Vec::new() };
-                let mut order: Vec<u32> = (0..n as u32).collect();
-                tree.grow(&mut ground, &mut order);
-                for leaf in &mut tree.leaves {
-                    for row in leaf.iter_mut() {
-                        *row = sample.rows[*row as usize];
-                    }
-                    leaf.sort_unstable();
+                let mut tree = Tree::default();
+                let mut order: Vec<u16> = (0..n as u16).collect();
+                tree.grow(&mut ground, &mut order, 0);
+                for row in &mut order {
+                    *row = (sample.rows[usize::from(*row)] - first) as u16;
                 }
+                tree.order = order;
                 tree
             })
             .collect();
-        Self { trees }
+        Self { first, trees }
+    }
+
+    /// The first of the rows that it was grown on.
+    pub(super) fn first(&self) -> usize {
+        self.first
     }
 
     /// Drops a row into each tree's leaf.
-    pub(super) fn add(&mut self, row: u32, look: &Look) {
+    pub(super) fn add(&mut self, row: usize, look: &Look) {
         for tree in &mut self.trees {
-            let leaf = tree.leaf(look);
-            tree.leaves[leaf].push(row);
+            tree.added.push((tree.leaf(look), (row - self.first) as u16));
         }
     }
 
     /// The rows of each tree's leaf for a look.
-    pub(super) fn leaves<'a>(&'a self, look: &'a Look) -> impl ExactSizeIterator<Item = &'a [u32]> {
-        self.trees.iter().map(|tree| tree.leaves[tree.leaf(look)].as_slice())
+    pub(super) fn leaves<'a>(&'a self, look: &'a Look) -> impl ExactSizeIterator<Item = impl Iterator<Item = usize> + Clone + 'a> {
+        self.trees.iter().map(|tree| {
+            let leaf = tree.leaf(look);
+            let added = tree.added.iter().filter(move |(fell, _)| *fell == leaf).map(|(_, row)| row);
+            tree.order[usize::from(leaf.from)..usize::from(leaf.to)].iter().chain(added).map(|row| self.first + usize::from(*row))
+        })
     }
 }
 
 impl Tree {
-    fn leaf(&self, look: &Look) -> usize {
+    fn leaf(&self, look: &Look) -> Leaf {
         let mut at = 0;
         loop {
             match self.nodes[at] {
-                Node::Leaf(leaf) => return leaf as usize,
-                Node::Split { feature, cut, right } => at = if look[feature as usize] <= cut { at + 1 } else { right as usize },
+                Node::Leaf(leaf) => return leaf,
+                Node::Split { feature, cut, right } => at = if look[usize::from(feature)] <= cut { at + 1 } else { usize::from(right) },
             }
         }
     }
 
-    /// Grows the subtree of the rows in `order`, which is left in the order of the leaves.
-    fn grow(&mut self, ground: &mut Ground, order: &mut [u32]) {
+    /// Grows the subtree of the rows in `order`, which is left in the order of the leaves, the first of which begins at `from`.
+    fn grow(&mut self, ground: &mut Ground, order: &mut [u16], from: usize) {
         let split = if order.len() >= 2 * ground.growth.leaf { best_split(ground, order) } else { None };
         let Some((feature, cut)) = split else {
-            self.nodes.push(Node::Leaf(self.leaves.len() as u32));
-            self.leaves.push(order.to_vec());
+            self.nodes.push(Node::Leaf(Leaf { from: from as u16, to: (from + order.len()) as u16 }));
+            order.sort_unstable();
             return;
         };
         let column = &ground.columns[feature];
@@ -157,18 +178,18 @@ impl Tree {
         for i in 0..order.len() {
             // Without a branch, which could not be predicted.
             let (here, there) = (order[i], order[left]);
-            let is_below = column[here as usize] <= cut;
-            let swapped = (here ^ there) & u32::from(is_below).wrapping_neg();
+            let is_below = column[usize::from(here)] <= cut;
+            let swapped = (here ^ there) & u16::from(is_below).wrapping_neg();
             order[i] = here ^ swapped;
             order[left] = there ^ swapped;
             left += usize::from(is_below);
         }
         let (below, above) = order.split_at_mut(left);
         let here = self.nodes.len();
-        self.nodes.push(Node::Leaf(0));
-        self.grow(ground, below);
-        self.nodes[here] = Node::Split { feature: feature as u16, cut, right: self.nodes.len() as u32 };
-        self.grow(ground, above);
+        self.nodes.push(Node::Leaf(Leaf { from: 0, to: 0 }));
+        self.grow(ground, below, from);
+        self.nodes[here] = Node::Split { feature: feature as u8, cut, right: self.nodes.len() as u16 };
+        self.grow(ground, above, from + left);
     }
 }
 
@@ -180,7 +201,7 @@ const LANES: usize = 8;
 /// The rows that a split is judged by: which, and their weighted errors and weights.
 #[derive(Default)]
 struct Judged {
-    rows: Vec<u32>,
+    rows: Vec<u16>,
     errors: Vec<f32>,
     weights: Vec<f32>,
 }
@@ -195,12 +216,12 @@ struct Side {
 
 impl Judged {
     /// Every so many rows of those in `order` instead of what is there.
-    fn take(&mut self, targets: &[(f32, f32)], order: &[u32], every: usize) {
+    fn take(&mut self, targets: &[(f32, f32)], order: &[u16], every: usize) {
         self.rows.clear();
         self.errors.clear();
         self.weights.clear();
         for row in order.iter().step_by(every) {
-            let (error, weight) = targets[*row as usize];
+            let (error, weight) = targets[usize::from(*row)];
             self.rows.push(*row);
             self.errors.push(error);
             self.weights.push(weight);
@@ -209,8 +230,8 @@ impl Judged {
 
     fn below(&self, column: &[f32], cut: f32) -> Side {
         let mut lanes = [Side::default(); LANES];
-        let add = |side: &mut Side, row: u32, error: f32, weight: f32| {
-            let below = if column[row as usize] <= cut { 1.0 } else { 0.0 };
+        let add = |side: &mut Side, row: u16, error: f32, weight: f32| {
+            let below = if column[usize::from(row)] <= cut { 1.0 } else { 0.0 };
             side.rows += below;
             side.error += below * error;
             side.weight += below * weight;
@@ -235,7 +256,7 @@ impl Judged {
 
 /// The best of a few random splits: the one that leaves the least weighted variance of the errors. `None` where none leaves enough rows on
 /// both sides, or tells anything.
-fn best_split(ground: &mut Ground, order: &[u32]) -> Option<(usize, f32)> {
+fn best_split(ground: &mut Ground, order: &[u16]) -> Option<(usize, f32)> {
     let Ground { columns, targets, growth, random, judged } = ground;
     let mut best: Option<(f32, usize, f32)> = None;
     let every = order.len().div_ceil(JUDGED);
@@ -245,7 +266,7 @@ fn best_split(ground: &mut Ground, order: &[u32]) -> Option<(usize, f32)> {
     for _ in 0..growth.tries {
         let feature = random.random_range(0..columns.len());
         let column = &columns[feature];
-        let mut pick = || column[order[random.random_range(0..order.len())] as usize];
+        let mut pick = || column[usize::from(order[random.random_range(0..order.len())])];
         let (a, b) = (pick(), pick());
         if a == b {
             continue;

@@ -1,5 +1,7 @@
 //! What was learned of one workload, decision by decision.
 
+mod kept;
+
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -10,6 +12,7 @@ use super::recipe::{Likeness, Recipe, Target};
 use super::rows::{Rows, Shape, column};
 use crate::model::demand::BIN;
 use crate::model::{Analogue, Calendar, Demand, Forecast};
+pub use kept::KeptFitted;
 
 /// A recipe at work: its bases' forecasts of each row, and which past rows are like the last one. It only moves on: each decision is a row,
 /// and fits come as the rows do.
@@ -26,6 +29,8 @@ pub struct Learner {
     scored: usize,
     /// The log of the greatest demand seen.
     most: f32,
+    /// Whether nothing is fitted any more.
+    settled: bool,
 }
 
 /// One base of a recipe.
@@ -44,8 +49,9 @@ impl Base {
     /// The share of past rows' weight, as it was at a row, with a smaller error than this.
     fn share_below(&self, error: f32, row: usize, past: impl Iterator<Item = usize>) -> Option<f64> {
         let (mut below, mut all) = (0.0, 0.0);
+        let recency = Recency::table();
         for past in past {
-            let (other, weight) = (self.errors[past], recency(row - past));
+            let (other, weight) = (self.errors[past], recency.of(row - past));
             below += f64::from(u8::from(other < error)) * weight;
             all += f64::from(u8::from(!other.is_nan())) * weight;
         }
@@ -71,8 +77,8 @@ const STRIDE: usize = 3;
 const GROWN_DAYS: usize = 2;
 
 impl Learner {
-    /// Knows nothing yet but the scale of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
-    pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand) -> Self {
+    /// Knows nothing yet but the scale of the first `known` minutes of `demand`. Windows have this shape; decisions are `spacing` minutes apart.
+    pub fn new(recipe: &'static Recipe, shape: Shape, spacing: usize, demand: &Demand, known: usize) -> Self {
         let shape = match recipe.target {
             Target::WindowMaximum => shape,
             Target::FirstStep => Shape { length: shape.length.min(BIN), ..shape },
@@ -84,13 +90,14 @@ impl Learner {
             .collect();
         Self {
             recipe,
-            rows: Rows::new(shape, spacing, demand),
+            rows: Rows::new(shape, spacing, demand, known),
             bases,
             entered: 0,
             grown: None,
             calibration: Calibration::new(shape.length as f64 / spacing.max(1) as f64),
             scored: 0,
             most: f32::NEG_INFINITY,
+            settled: false,
         }
     }
 
@@ -109,7 +116,8 @@ impl Learner {
         let row = self.rows.len() - 1;
         self.most = self.most.max(self.rows.features(row)[column::DAY_MAXIMUM]);
         for (base, forecaster) in self.bases.iter_mut().zip(self.recipe.bases) {
-            if base.fitted.is_none() && row.is_multiple_of(LEAST) || row.is_multiple_of(self.rows.day()) {
+            let is_due = base.fitted.is_none() && row.is_multiple_of(LEAST) || row.is_multiple_of(self.rows.day());
+            if is_due && !self.settled {
                 base.fitted = forecaster.fit(&self.rows, row).or(base.fitted.take());
                 if let (Likeness::Normal, Some(fitted)) = (self.recipe.likeness, &base.fitted) {
                     base.spread = spread(&self.rows, fitted.as_ref());
@@ -121,22 +129,31 @@ impl Learner {
         }
     }
 
+    /// From here on nothing is fitted, and no forest is grown: what is known by now is applied to what comes.
+    pub(super) fn settle(&mut self) {
+        if let Some(now) = self.rows.len().checked_sub(1) {
+            self.tend(now);
+        }
+        self.settled = true;
+        self.rows.settle();
+    }
+
     /// Sees to it that the calibration knows every past row, and that the forests are there and hold them.
     fn tend(&mut self, now: usize) {
         let first = self.scored == 0;
         if !first {
-            self.score(1);
+            self.score();
         }
         if let Likeness::Forest(growth) = self.recipe.likeness {
             let due = self.grown.is_none_or(|grown| now >= grown + GROWN_DAYS * self.rows.day());
-            if due && self.rows.past() >= LEAST {
+            if due && !self.settled && self.rows.past() >= LEAST {
                 self.grow(now, growth);
             }
             self.enter();
         }
         if first {
             self.scored = self.rows.past().saturating_sub(SCORED_DAYS * self.rows.day());
-            self.score(STRIDE);
+            self.score();
         }
     }
 
@@ -150,12 +167,13 @@ impl Learner {
         self.entered = self.rows.past();
         self.grown = Some(row);
         for base in 0..self.bases.len() {
-            let (rows, errors): (Vec<u32>, Vec<f32>) = self.past().filter_map(|row| Some((row as u32, self.error(row, base)?))).unzip();
+            let (rows, errors): (Vec<usize>, Vec<f32>) = self.past().filter_map(|row| Some((row, self.error(row, base)?))).unzip();
             if rows.len() < LEAST {
                 continue;
             }
-            let looks: Vec<_> = rows.iter().map(|row| self.look(*row as usize, base)).collect();
-            let weights: Vec<f32> = rows.iter().map(|past| recency(row - *past as usize) as f32).collect();
+            let looks: Vec<_> = rows.iter().map(|row| self.look(*row, base)).collect();
+            let recency = Recency::table();
+            let weights: Vec<f32> = rows.iter().map(|past| recency.of(row - past) as f32).collect();
             let sample = Grown { rows: &rows, looks: &looks, errors: &errors, weights: &weights };
             self.bases[base].forest = Some(Forest::grow(&sample, growth, (row * self.bases.len() + base) as u64));
         }
@@ -168,7 +186,7 @@ impl Learner {
                 if self.error(row, base).is_some() {
                     let look = self.look(row, base);
                     if let Some(forest) = &mut self.bases[base].forest {
-                        forest.add(row as u32, &look);
+                        forest.add(row, &look);
                     }
                 }
             }
@@ -176,11 +194,11 @@ impl Learner {
         self.entered = self.rows.past();
     }
 
-    /// Learns from the windows that passed how far out in its forecast each was, before its row is entered; one in `stride` stands for them.
-    fn score(&mut self, stride: usize) {
-        for row in (self.scored..self.rows.past()).step_by(stride) {
+    /// Learns from the windows that passed how far out in its forecast each was, before its row is entered.
+    fn score(&mut self) {
+        for row in (self.scored.next_multiple_of(STRIDE)..self.rows.past()).step_by(STRIDE) {
             if let Some(below) = self.below(row) {
-                self.calibration.learn(below, stride);
+                self.calibration.learn(below, STRIDE);
             }
         }
         self.scored = self.rows.past();
@@ -206,8 +224,7 @@ impl Learner {
                 let trees = leaves.len() as f64;
                 below *= UNLIKE;
                 for leaf in leaves {
-                    let leaf = &leaf[..leaf.partition_point(|past| (*past as usize) < known)];
-                    below += (1.0 - UNLIKE) / trees * base.share_below(error, row, leaf.iter().map(|past| *past as usize))?;
+                    below += (1.0 - UNLIKE) / trees * base.share_below(error, row, leaf.filter(|past| *past < known))?;
                 }
             }
             sum += below;
@@ -229,38 +246,21 @@ impl Learner {
 
     /// The past rows of a base with what each weighs for the last one. Their sum is 1; empty where there are too few.
     fn alike(&self, base: usize, now: usize) -> Vec<(usize, f64)> {
-        let every = match self.recipe.likeness {
-            Likeness::Recent | Likeness::Normal => 1,
-            Likeness::Forest(_) => THINNED,
-        };
+        let forest = self.bases[base].forest.as_ref();
+        let (share, every) = if forest.is_some() { (UNLIKE, THINNED) } else { (1.0, 1) };
         let recent = self.past().rev().step_by(every).filter(|row| self.error(*row, base).is_some());
-        let mut weights: Vec<(usize, f64)> = recent.map(|row| (row, recency(now - row))).collect();
-        if weights.len() * every < LEAST {
+        if recent.clone().count() * every < LEAST {
             return Vec::new();
         }
-        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-        let forest = self.bases[base].forest.as_ref();
-        let share = if forest.is_some() { UNLIKE } else { 1.0 };
-        for (_, weight) in &mut weights {
-            *weight *= share / sum;
-        }
+        let mut weights = Weights::new(self.past().start.min(forest.map_or(usize::MAX, Forest::first))..now);
+        weights.spread(share, recent);
         if let Some(forest) = forest {
             let look = self.look(now, base);
             let leaves = forest.leaves(&look);
-            let trees = leaves.len() as f64;
-            for leaf in leaves {
-                let sum: f64 = leaf.iter().map(|row| recency(now - *row as usize)).sum();
-                weights.extend(leaf.iter().map(|row| (*row as usize, (1.0 - UNLIKE) / trees * recency(now - *row as usize) / sum)));
-            }
+            let share = (1.0 - UNLIKE) / leaves.len() as f64;
+            leaves.for_each(|leaf| weights.spread(share, leaf));
         }
-        // A row that shares many leaves is one analogue.
-        weights.sort_unstable_by_key(|(row, _)| *row);
-        weights.dedup_by(|next, first| {
-            let same = next.0 == first.0;
-            first.1 += if same { next.1 } else { 0.0 };
-            same
-        });
-        weights
+        weights.some()
     }
 
     /// The forecast of the last decision's window; `None` while too little is known.
@@ -311,10 +311,48 @@ impl Learner {
     }
 }
 
-/// The weight of a row so many rows ago.
-fn recency(age: usize) -> f64 {
-    static AT: LazyLock<Vec<f64>> = LazyLock::new(|| (0..Rows::MOST + 64).map(|age| (-(age as f64) / forest::HALF_LIFE).exp2()).collect());
-    AT[age.min(AT.len() - 1)]
+/// What past rows weigh for the last one, by row: a row that shares many leaves is one analogue.
+struct Weights {
+    now: usize,
+    /// From this row on.
+    first: usize,
+    by_row: Vec<f64>,
+}
+
+impl Weights {
+    /// None yet.
+    fn new(rows: Range<usize>) -> Self {
+        Self { now: rows.end, first: rows.start, by_row: vec![0.0; rows.len()] }
+    }
+
+    /// Spreads a share over rows, more on recent ones.
+    fn spread(&mut self, share: f64, rows: impl Iterator<Item = usize> + Clone) {
+        let recency = Recency::table();
+        let share = share / rows.clone().map(|row| recency.of(self.now - row)).sum::<f64>();
+        rows.for_each(|row| self.by_row[row - self.first] += share * recency.of(self.now - row));
+    }
+
+    /// The rows that weigh anything.
+    fn some(self) -> Vec<(usize, f64)> {
+        let first = self.first;
+        self.by_row.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0).map(|(row, weight)| (first + row, weight)).collect()
+    }
+}
+
+/// The weight of a row by how many rows ago it was.
+#[derive(Clone, Copy)]
+struct Recency(&'static [f64]);
+
+impl Recency {
+    fn table() -> Self {
+        static AT: LazyLock<Vec<f64>> =
+            LazyLock::new(|| (0..Rows::MOST + 64).map(|age| (-(age as f64) / forest::HALF_LIFE).exp2()).collect());
+        Self(&AT)
+    }
+
+    fn of(self, age: usize) -> f64 {
+        self.0[age.min(self.0.len() - 1)]
+    }
 }
 
 /// The deviation of a forecaster's errors on past rows, most of which it was fitted on.

@@ -4,8 +4,11 @@ use linfa::Dataset;
 use linfa::traits::Fit;
 use linfa_linear::LinearRegression;
 use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
 
 use super::gram::{Gram, TERMS};
+use super::kept::Column;
+use super::learner::KeptFitted;
 use super::rows::{Features, Rows};
 use super::{Fitted, Forecaster};
 
@@ -60,7 +63,7 @@ impl Forecaster for Linear {
     }
 }
 
-struct FittedLinear {
+pub(super) struct FittedLinear {
     slopes: [f64; TERMS],
     /// The mean of what is regressed: a window's maximum relative to the row's anchor.
     target: f64,
@@ -71,7 +74,36 @@ struct FittedLinear {
     origin: Features,
 }
 
+/// A regression as it is kept between runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    target: f64,
+    slopes: Column<f64>,
+    mean: Column<f64>,
+    inverse: Column<f64>,
+    origin: Column<f32>,
+}
+
+impl FittedLinear {
+    /// The regression again; `None` where it is one on other features.
+    pub(super) fn recall(kept: Kept) -> Option<Self> {
+        Some(Self {
+            target: kept.target,
+            slopes: kept.slopes.0.try_into().ok()?,
+            mean: kept.mean.0.try_into().ok()?,
+            inverse: kept.inverse.0.try_into().ok()?,
+            origin: kept.origin.0.try_into().ok()?,
+        })
+    }
+}
+
 impl Fitted for FittedLinear {
+    fn keep(&self) -> Option<KeptFitted> {
+        let column = |values: &[f64]| Column(values.to_vec());
+        let (slopes, mean, inverse) = (column(&self.slopes), column(&self.mean), column(&self.inverse));
+        Some(KeptFitted::linear(Kept { target: self.target, slopes, mean, inverse, origin: Column(self.origin.to_vec()) }))
+    }
+
     fn predict(&self, rows: &Rows, row: usize) -> f32 {
         let x = rows.features(row);
         let away = |i: usize| ((f64::from(x[i] - self.origin[i]) - self.mean[i]) * self.inverse[i]).clamp(-FAR, FAR);

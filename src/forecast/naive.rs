@@ -1,5 +1,6 @@
 //! What every model must beat: the present, and yesterday.
 
+use super::learner::KeptFitted;
 use super::rows::{Rows, column};
 use super::season::{Season, mean_error, seasons};
 use super::{Fitted, Forecaster};
@@ -16,6 +17,13 @@ pub const NAIVE: Reading = Reading { name: "naive", column: column::LAST };
 /// The most of the last half hour.
 pub const RECENT: Reading = Reading { name: "recent", column: column::RECENT };
 
+impl Reading {
+    /// The reading of a column; `None` where there is no such.
+    pub(super) fn of(name: &'static str, column: usize) -> Option<Self> {
+        (column < column::ALL).then_some(Self { name, column })
+    }
+}
+
 impl Forecaster for Reading {
     fn name(&self) -> &'static str {
         self.name
@@ -27,6 +35,10 @@ impl Forecaster for Reading {
 }
 
 impl Fitted for Reading {
+    fn keep(&self) -> Option<KeptFitted> {
+        Some(KeptFitted::reading(self.column))
+    }
+
     fn predict(&self, rows: &Rows, row: usize) -> f32 {
         rows.features(row)[self.column]
     }

@@ -1,11 +1,14 @@
 //! Past decisions as rows: what was known at each, and what its window then held.
 
+mod kept;
+
 use std::f64::consts::TAU;
 
 use super::gram::Gram;
 use super::period;
 use crate::model::calendar::{Day, Wall};
 use crate::model::{Calendar, Demand};
+pub(super) use kept::Kept;
 
 /// How far ahead a window lies, in minutes: from `t + lead` to `t + lead + length` for a decision at minute `t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +80,17 @@ pub struct Rows {
     calendar: Calendar,
     /// The clock on the wall at each.
     walls: Vec<Wall>,
+    /// From row `forgotten` on.
     features: Vec<Features>,
+    forgotten: usize,
+    /// The features of the first row.
+    origin: Features,
     /// The log of each window's maximum; NaN where it is not known, or was not measured.
     outcomes: Vec<f32>,
     /// The rows before this one have had their windows.
     past: usize,
-    /// Those rows, compressed by the day; features count from the first row's.
-    days: Vec<Gram>,
+    /// Those rows, compressed by the day, as long as something is fitted on them; features count from the first row's.
+    days: Option<Vec<Gram>>,
     /// Logs of the bins before minute `binned`, at least of the last day, the oldest first.
     bins: Vec<f32>,
     binned: usize,
@@ -96,9 +103,9 @@ impl Rows {
     /// Rows between two looks for a free period.
     const PERIOD_EVERY: usize = 72;
 
-    /// None yet, `spacing` minutes apart. `demand` tells the scale.
-    pub fn new(shape: Shape, spacing: usize, demand: &Demand) -> Self {
-        let mut measured: Vec<f64> = demand.raw().iter().copied().filter(|v| !v.is_nan()).collect();
+    /// None yet, `spacing` minutes apart. The first `known` minutes of `demand` tell the scale.
+    pub fn new(shape: Shape, spacing: usize, demand: &Demand, known: usize) -> Self {
+        let mut measured: Vec<f64> = demand.raw()[..known].iter().copied().filter(|v| !v.is_nan()).collect();
         let middle = measured.len() / 2;
         let mean = measured.iter().sum::<f64>() / measured.len().max(1) as f64;
         let median = if measured.is_empty() { 0.0 } else { *measured.select_nth_unstable_by(middle, f64::total_cmp).1 };
@@ -112,9 +119,11 @@ impl Rows {
             calendar: Calendar::default(),
             walls: Vec::new(),
             features: Vec::new(),
+            forgotten: 0,
+            origin: [0.0; column::ALL],
             outcomes: Vec::new(),
             past: 0,
-            days: Vec::new(),
+            days: Some(Vec::new()),
             bins: Vec::new(),
             binned: 0,
             period: None,
@@ -155,7 +164,7 @@ impl Rows {
 
     /// The features of a row.
     pub(super) fn features(&self, row: usize) -> &Features {
-        &self.features[row]
+        &self.features[row - self.forgotten]
     }
 
     /// The log of a row's window maximum, once known.
@@ -172,6 +181,11 @@ impl Rows {
     pub fn known_before(&self, row: usize) -> usize {
         let unknown = (self.window(row) + self.shape.length).saturating_sub(self.known[row]).div_ceil(self.spacing);
         (row + 1).saturating_sub(unknown.max(1))
+    }
+
+    /// Nothing more will be fitted on them.
+    pub(super) fn settle(&mut self) {
+        self.days = None;
     }
 
     /// The windows' shape.
@@ -201,7 +215,7 @@ impl Rows {
             let to = from + self.shape.length;
             let outcome = demand.greatest_measured(from, to).map(|demand| self.log(demand));
             // Demand that was cut short was at least as much: that is learned where it tells of a rise, and not where it may hide one.
-            let is_told = |outcome: &f32| !demand.is_censored(from, to) || *outcome > self.features[self.past][column::RECENT];
+            let is_told = |outcome: &f32| !demand.is_censored(from, to) || *outcome > self.features(self.past)[column::RECENT];
             if let Some(outcome) = outcome.filter(is_told) {
                 self.enter(self.past, outcome);
             }
@@ -213,6 +227,9 @@ impl Rows {
         self.bin(demand, known);
         self.walls.push(self.calendar.wall(demand.at(at)));
         let features = self.look(demand, at, known);
+        if self.is_empty() {
+            self.origin = features;
+        }
         self.at.push(at);
         self.known.push(known);
         self.features.push(features);
@@ -231,27 +248,30 @@ impl Rows {
     fn enter(&mut self, row: usize, outcome: f32) {
         self.outcomes[row] = outcome;
         let (day, target) = (row / self.day(), outcome - self.anchor(row));
-        if self.days.len() <= day {
-            self.days.resize_with(day + 1, Gram::default);
+        if let Some(days) = &mut self.days {
+            if days.len() <= day {
+                days.resize_with(day + 1, Gram::default);
+            }
+            days[day].enter(&self.features[row - self.forgotten], &self.origin, target);
         }
-        self.days[day].enter(&self.features[row], &self.features[0], target);
     }
 
     /// What a regression tells the difference to: where features say nothing, the last five minutes go on.
     pub(super) fn anchor(&self, row: usize) -> f32 {
-        self.features[row][column::LAST]
+        self.features(row)[column::LAST]
     }
 
     /// What the features of compressed rows count from.
     pub(super) fn origin(&self) -> &Features {
-        &self.features[0]
+        &self.origin
     }
 
     /// The last three weeks of rows before `until` whose outcome is known, compressed by the day, the oldest first. Of the day that `until`
     /// cuts all rows or none.
     pub(super) fn days_before(&self, until: usize) -> std::slice::Iter<'_, Gram> {
-        let last = if until >= self.past { self.days.len() } else { (until / self.day()).min(self.days.len()) };
-        self.days[last.saturating_sub(Self::MOST / self.day())..last].iter()
+        let days = self.days.as_deref().unwrap_or_default();
+        let last = if until >= self.past { days.len() } else { (until / self.day()).min(days.len()) };
+        days[last.saturating_sub(Self::MOST / self.day())..last].iter()
     }
 
     /// The features of a decision at minute `at`. Reads no minute from `known` on.

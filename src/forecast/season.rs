@@ -63,7 +63,7 @@ mod tests {
     fn of(days: usize, value: impl Fn(usize) -> f64) -> Vec<Season> {
         let mut demand = Demand::starting(1_699_920_000);
         (0..days * 1440).for_each(|minute| demand.push(value(minute)));
-        let mut rows = Rows::new(Shape { lead: 6, length: 10 }, 10, &demand);
+        let mut rows = Rows::new(Shape { lead: 6, length: 10 }, 10, &demand, demand.len());
         (0..days * 1440).step_by(10).for_each(|at| rows.push(&demand, at, at));
         seasons(&rows, rows.past())
     }

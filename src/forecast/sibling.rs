@@ -3,10 +3,11 @@
 
 use chrono::TimeDelta;
 
-use super::{Settings, by, champion, check_fresh};
+use super::task::Task;
+use super::{Settings, champion, check_fresh};
 use crate::model::policy::delta;
 use crate::model::snapshot::Driven;
-use crate::model::{Borrowed, Demand, Foreseen, Observed, Series, Snapshot};
+use crate::model::{Borrowed, Demand, Foreseen, Learned, Observed, Series, Snapshot};
 
 /// The name that plans and records carry.
 const NAME: &str = "sibling";
@@ -37,7 +38,16 @@ pub(super) fn borrow(workload: &Observed, driven: &Driven, snapshot: &Snapshot, 
         let moved = Series::new(demand.start(), demand.step(), demand.values().iter().map(|value| value * ratio));
         // Its demand follows its own clock.
         let calendar = &other.policy.spec.calendar;
-        let mut foreseen = by(champion(lender), &moved, &other.censored, now, settings.window(workload, now), calendar).ok()?;
+        let task = Task {
+            recipe: champion(lender),
+            demand: &moved,
+            censored: &other.censored,
+            now,
+            window: settings.window(workload, now),
+            calendar,
+        };
+        let (_, phase) = Learned::name(other, lender);
+        let (mut foreseen, _) = task.foresee(phase, &|| None).ok()?;
         foreseen.forecast.model = NAME;
         let (overlay, from) = (other.overlay.clone(), other.rendered.id.clone());
         Some(Foreseen { borrowed: Some(Borrowed { overlay, workload: from, ratio, common }), ..foreseen })
@@ -113,7 +123,7 @@ mod tests {
     }
 
     fn foresee(workloads: Vec<Observed>) -> Result<Foreseen, HoldReason> {
-        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, SETTINGS).next().unwrap().remove(0)
+        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, SETTINGS, |_| None, |_| ()).next().unwrap().remove(0)
     }
 
     #[test]
@@ -154,7 +164,7 @@ mod tests {
         let mut elsewhere = lender(3.0);
         elsewhere.policy.spec.calendar = crate::model::Calendar::default();
         let elsewhere = foresee(vec![elsewhere]).unwrap().forecast;
-        let ratio = |other: &crate::model::Forecast| own.forecast.quantile(0.9) / other.quantile(0.9);
+        let ratio = |other: &crate::model::Forecast| own.forecast.quantile(0.7) / other.quantile(0.7);
         assert!((ratio(&theirs) - 1.0).abs() < 1e-6 && (ratio(&elsewhere) - 1.0).abs() > 1e-3, "{} {}", ratio(&theirs), ratio(&elsewhere));
     }
 

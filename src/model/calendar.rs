@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, Offset as _, TimeZone as _, Weekday};
+use chrono::{DateTime, NaiveDate, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -54,14 +54,15 @@ impl Day {
 impl Calendar {
     /// The clock at an instant, in epoch seconds.
     pub fn wall(&self, at: i64) -> Wall {
-        let utc = DateTime::from_timestamp(at, 0).unwrap_or_default().naive_utc();
-        let ahead = if self.time_zone == Tz::UTC { 0 } else { self.time_zone.offset_from_utc_datetime(&utc).fix().local_minus_utc() };
+        let naive = |at| DateTime::from_timestamp(at, 0).unwrap_or_default().naive_utc();
+        let ahead = if self.time_zone == Tz::UTC { 0 } else { self.time_zone.offset_from_utc_datetime(&naive(at)).fix().local_minus_utc() };
         let local = at + i64::from(ahead);
-        let date = DateTime::from_timestamp(local, 0).unwrap_or_default().date_naive();
-        let day = match date.weekday() {
-            _ if self.holidays.contains(&date) => Day::Holiday,
-            Weekday::Sun => Day::Sunday,
-            _ => Day::Other,
+        let day = if !self.holidays.is_empty() && self.holidays.contains(&naive(local).date()) {
+            Day::Holiday
+        } else if (local.div_euclid(86_400) + 4).rem_euclid(7) == 0 {
+            Day::Sunday // the epoch began on a Thursday
+        } else {
+            Day::Other
         };
         Wall { ahead: ahead / 60, minute: local.div_euclid(60).rem_euclid(1440) as usize, day }
     }

@@ -15,8 +15,6 @@ pub struct Demand {
     held: Vec<f64>,
     /// Sums of `held` before each minute.
     sums: Vec<f64>,
-    /// The greatest of `held` over the [`BIN`] minutes that end before each minute.
-    bins: Vec<f64>,
     /// Whether demand was cut short in each minute; shorter than the rest where it was not after that.
     censored: Vec<bool>,
 }
@@ -33,32 +31,41 @@ const MINUTE: i64 = 60;
 impl Demand {
     /// None yet, from `start` (epoch seconds) on.
     pub fn starting(start: i64) -> Self {
-        Self { start, raw: Vec::new(), held: Vec::new(), sums: vec![0.0], bins: vec![0.0], censored: Vec::new() }
+        Self { start, raw: Vec::new(), held: Vec::new(), sums: vec![0.0], censored: Vec::new() }
     }
 
     /// The demand of a series: a point of a coarse grid holds for all its minutes, one of a fine grid gives its maximum.
     pub fn of(series: &Series) -> Self {
         let series = if series.step() < MINUTE { series.maxima(MINUTE) } else { series.clone() };
-        let mut demand = Self::starting(series.start());
+        let minutes = ((series.end() - series.start()) / MINUTE) as usize;
+        let mut raw = Vec::with_capacity(minutes);
         for (i, value) in series.values().iter().enumerate() {
             // Where the step is no whole number of minutes, a point holds until the minute in which the next one starts.
             let until = (series.step() * (i as i64 + 1)).div_euclid(MINUTE) as usize;
-            while demand.len() < until {
-                demand.push(*value);
-            }
+            raw.resize(until, measured(*value));
         }
-        demand
+        let (mut last, mut sum) = (0.0, 0.0);
+        let filled = |value: &f64| {
+            last = if value.is_nan() { last } else { *value };
+            last
+        };
+        let held: Vec<f64> = raw.iter().map(filled).collect();
+        let mut sums = Vec::with_capacity(minutes + 1);
+        sums.push(sum);
+        sums.extend(held.iter().map(|held| {
+            sum += held;
+            sum
+        }));
+        Self { start: series.start(), raw, held, sums, censored: Vec::new() }
     }
 
     /// Adds the next minute. What is no number, or beyond all that is ever measured, is a gap.
     pub fn push(&mut self, value: f64) {
-        let value = if value <= ABSURD { value.max(0.0) } else { f64::NAN };
+        let value = measured(value);
         let held = if value.is_nan() { self.held.last().copied().unwrap_or(0.0) } else { value };
         self.raw.push(value);
         self.held.push(held);
         self.sums.push(self.sums[self.sums.len() - 1] + held);
-        let from = self.held.len().saturating_sub(BIN);
-        self.bins.push(greatest(&self.held[from..]));
     }
 
     /// Marks the known minutes of a stretch (epoch seconds): demand was at least what was measured.
@@ -76,7 +83,6 @@ impl Demand {
         self.raw.truncate(n);
         self.held.truncate(n);
         self.sums.truncate(n + 1);
-        self.bins.truncate(n + 1);
         self.censored.truncate(n);
     }
 
@@ -117,7 +123,8 @@ impl Demand {
 
     /// The greatest of the [`BIN`] minutes that end `back` bins before minute `end`; before the beginning, of the first ones.
     pub fn bin(&self, end: usize, back: usize) -> f64 {
-        self.bins[end.saturating_sub(BIN * back).max(BIN.min(end))]
+        let end = end.saturating_sub(BIN * back).max(BIN.min(end));
+        self.held[end.saturating_sub(BIN)..end].iter().copied().fold(0.0, f64::max)
     }
 
     /// The mean of the `n` minutes before `end`, or of as many as there are.
@@ -138,8 +145,9 @@ impl Demand {
     }
 }
 
-fn greatest(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
+/// A demand as it is kept: what is beyond all that is ever measured is a gap as well.
+fn measured(value: f64) -> f64 {
+    if value <= ABSURD { value.max(0.0) } else { f64::NAN }
 }
 
 #[cfg(test)]

@@ -126,13 +126,21 @@ impl Forecast {
     fn least_with(&self, share: f64) -> f64 {
         let wanted = share - 1e-12;
         let mut maxima: Vec<(f64, f64)> = self.analogues.iter().map(|a| (self.moved(a, a.maximum), a.weight)).collect();
-        maxima.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut sum = 0.0;
-        let at = maxima.iter().find(|(_, weight)| {
-            sum += weight;
-            sum >= wanted
-        });
-        at.or(maxima.last()).map_or(self.most, |(maximum, _)| *maximum)
+        // Half of what is left holds it; the other half is below, or not needed.
+        let (mut left, mut below) = (maxima.as_mut_slice(), 0.0);
+        while left.len() > 1 {
+            let middle = left.len() / 2;
+            left.select_nth_unstable_by(middle, |a, b| a.0.total_cmp(&b.0));
+            let (lower, upper) = left.split_at_mut(middle);
+            let weight: f64 = lower.iter().map(|(_, weight)| weight).sum();
+            if below + weight >= wanted {
+                left = lower;
+            } else {
+                below += weight;
+                left = upper;
+            }
+        }
+        left.first().map_or(self.most, |(maximum, _)| *maximum)
     }
 
     /// The probability that the window maximum stays at or under `demand`, and the greatest that does; `demand` itself where none does.

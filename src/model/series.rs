@@ -105,6 +105,13 @@ impl Series {
         Self { start: self.start, step: self.step, values: self.values[..n as usize].to_vec() }
     }
 
+    /// What was measured from `at` (epoch seconds) on: the points that start then or later.
+    #[must_use]
+    pub fn since(&self, at: i64) -> Self {
+        let n = (at - self.start + self.step - 1).div_euclid(self.step).clamp(0, self.values.len() as i64);
+        Self { start: self.start + n * self.step, step: self.step, values: self.values[n as usize..].to_vec() }
+    }
+
     /// The same demand on a coarser grid of `step` seconds aligned to the epoch: each point the greatest of those that begin in it.
     #[must_use]
     pub fn maxima(&self, step: i64) -> Self {

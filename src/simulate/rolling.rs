@@ -94,7 +94,7 @@ impl<'a> Rolling<'a> {
             self.passed.push((minute, demand.len()));
             // The scale of demand is told by all that goes before the first decision, and by a day at least.
             if at >= tried && demand.len() >= DAY {
-                let mut learner = Learner::new(recipe, shape, spacing(cadence.every), demand).by(calendar);
+                let mut learner = Learner::new(recipe, shape, spacing(cadence.every), demand, demand.len()).by(calendar);
                 self.passed.drain(..).for_each(|(minute, known)| learner.advance(demand, minute, known));
                 self.learner = Some(learner);
             }

@@ -8,12 +8,12 @@ use super::backtest::TARGETS;
 use super::pilot::Flown;
 use super::rolling::{Course, Rolling, TRIED};
 use super::trace::median_step;
-use super::{Aim, Cadence, DAY, Hpa, MINUTE, Settings, Trace, on_all_cores};
+use super::{Aim, Cadence, DAY, Hpa, MINUTE, Settings, Trace};
 use crate::decide;
 use crate::forecast::{self, LEAST_HISTORY, Recipe};
 use crate::model::snapshot::Driven;
 use crate::model::study::Tried;
-use crate::model::{Calendar, HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning};
+use crate::model::{Calendar, HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning, on_all_cores};
 
 /// The models that compete, the simplest first.
 const MODELS: [&str; 4] = ["seasonal-naive", "recent", "linear", "forest"];
