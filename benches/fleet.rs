@@ -55,7 +55,7 @@ fn run(name: &str, snapshot: &Snapshot, store: &Store, runtime: &tokio::runtime:
     let recall = |name: &str| runtime.block_on(store.learned(name));
     let keep = |new: &Learned| {
         learned.fetch_add(new.bytes.len(), Ordering::Relaxed);
-        runtime.block_on(store.keep_learned(new));
+        runtime.block_on(store.keep_learned(new)).expect("space for what was learned");
     };
     let outlook = forecast::all(snapshot, forecast::Settings { every, lead }, recall, keep);
     let plan = decide::plan(snapshot, outlook, &decide::Settings { paused: false, every, lead });

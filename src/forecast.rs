@@ -6,7 +6,9 @@
 //! like the one to come. Those rows, each moved by how far its base is from today's, are the forecast: a weighted set of past windows. The
 //! [`Learner`] keeps all of it as decisions go by.
 //!
-//! [`all`] forecasts a snapshot, each signal by the champion of its study, or by its sibling's history where its own is too short.
+//! [`all`] forecasts a snapshot, each signal by the champion of its study, or by its sibling's history where its own is too short. What is learned
+//! of a signal up to an hour of the day (its course's cut) follows from its history up to then, and can be kept for the runs of a day: `course`
+//! tells when, `task` recalls it or learns it anew, and each `kept` is how a part is written. This stage reads and writes none of it itself.
 
 mod calibration;
 mod course;

@@ -7,7 +7,7 @@
 //! ```text
 //!  Prometheus, files ─┐                                                        ┌─> Git: one commit a group
 //!                     ├─> collect ─> forecast ─> decide ─> overlay ─> prove ─> deliver
-//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: one record a workload
+//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: records, studies, what was learned
 //!        policies
 //! ```
 //!

@@ -4,6 +4,7 @@ mod explain;
 mod studies;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
@@ -91,7 +92,16 @@ pub struct Ran {
 /// As [`plan`]; then commits and pushes each group that travels by commit, and records what was decided.
 pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
     let runtime = Handle::current();
-    let planned = learning(world, now, |learned| runtime.block_on(world.store.keep_learned(learned))).await?;
+    let unkept = OnceLock::new();
+    let keep = |learned: &Learned| {
+        if let Err(error) = runtime.block_on(world.store.keep_learned(learned)) {
+            let _ = unkept.set(error); // the first one is told
+        }
+    };
+    let planned = learning(world, now, keep).await?;
+    if let Some(error) = unkept.get() {
+        tracing::warn!(error = format!("{error:#}"), "what was learned is not kept: the next run will take longer");
+    }
     let mut published = Vec::new();
     let delivered = deliver_all(world, &planned, &mut published).await;
     let written = published.iter().filter_map(|done: &Published| Some((done, done.commit?.to_string())));

@@ -131,12 +131,10 @@ impl Store {
         }
     }
 
-    /// Keeps what was learned instead of what was under its name. That it cannot be kept costs the next run time, and nothing else.
-    pub async fn keep_learned(&self, learned: &Learned) {
+    /// Keeps what was learned instead of what was under its name.
+    pub async fn keep_learned(&self, learned: &Learned) -> anyhow::Result<()> {
         let put = self.objects.put(&Key::from_iter([LEARNED, learned.name.as_str()]), learned.bytes.clone().into()).await;
-        if let Err(error) = put {
-            tracing::warn!(state = self.label, %error, "cannot keep what was learned: the next run will take longer");
-        }
+        put.map(|_| ()).with_context(|| format!("cannot write into `{LEARNED}` of the state `{}`", self.label))
     }
 
     /// Forgets what was learned of signals that are gone.
@@ -237,6 +235,21 @@ mod tests {
         assert_eq!(store.studies().await.unwrap(), [study("web", 0)]);
         std::fs::write(folder.path().join(STUDIES), "[{").unwrap();
         assert_eq!(store.studies().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_was_learned_is_kept_until_its_signal_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let learned = |bytes: &[u8]| Learned { name: "0123".into(), bytes: bytes.into() };
+        assert_eq!(store.learned("0123").await, None);
+        store.keep_learned(&learned(b"first")).await.unwrap();
+        store.keep_learned(&learned(b"second")).await.unwrap();
+        let now: DateTime<Utc> = std::fs::metadata(folder.path().join("learned/0123")).unwrap().modified().unwrap().into();
+        store.forget_learned(now + TimeDelta::days(2)).await;
+        assert_eq!((store.learned("0123").await, store.learned("other").await), (Some(b"second".to_vec()), None));
+        store.forget_learned(now + TimeDelta::days(4)).await;
+        assert_eq!(store.learned("0123").await, None);
     }
 
     #[tokio::test]

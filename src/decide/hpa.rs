@@ -160,6 +160,12 @@ mod tests {
     }
 
     #[test]
+    fn without_stabilization_a_fall_goes_no_further_than_the_formula() {
+        let ready = Hpa::new(0.8, 0).ready(&[40.0, 40.0, 40.0, 24.0, 24.0, 24.0, 24.0, 24.0], 10.0, None);
+        assert_eq!(ready, [5, 5, 5, 5, 5, 3, 3, 3]);
+    }
+
+    #[test]
     fn tolerance_gaps_and_bounds() {
         assert_eq!(Hpa::new(1.0, 5).ready(&[10.0, 10.9, 10.9, 10.9, 10.9, 10.9], 10.0, None), [1; 6]);
         assert_eq!(Hpa::new(1.0, 5).ready(&[f64::NAN; 4], 10.0, None), [1; 4]);

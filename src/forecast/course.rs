@@ -89,8 +89,9 @@ impl Course {
         let cut = self.demand.start() + self.cut.unwrap_or_default() as i64 * MINUTE;
         (env!("CARGO_PKG_VERSION"), recipe.name, shape.lead, shape.length, format!("{calendar:?}")).hash(&mut hasher);
         (self.demand.start(), self.first, self.cut, self.step, self.missing).hash(&mut hasher);
+        // Silence may have begun before the cut.
         let samples = ((cut - self.demand.start()) / self.demand.step()) as usize;
-        hasher.write(bytemuck::cast_slice(&self.demand.values()[..samples]));
+        hasher.write(bytemuck::cast_slice(&self.demand.values()[..samples.min(self.demand.len())]));
         for (cause, from, to) in censored.stretches().filter(|(_, from, _)| *from < cut) {
             (cause.name(), from, to.min(cut)).hash(&mut hasher);
         }

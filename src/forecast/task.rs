@@ -130,15 +130,26 @@ mod tests {
         assert!(foresee(task(&demand, &censored, &calendar, "linear", now), Some(&kept)).1.is_some(), "another model");
         let lead = Window::of_decision(usual.now, TimeDelta::minutes(16), TimeDelta::minutes(10));
         assert!(foresee(Task { window: lead, ..usual }, Some(&kept)).1.is_some(), "another window");
-        // Whatever a disk made of it, there is a forecast; cut off, it is the same as without.
+        // Whatever a disk made of it, it is learned again.
         for cut in [0, 1, 8, 100, kept.len() / 2, kept.len() - 1] {
             let (again, made) = foresee(usual, Some(&kept[..cut].to_vec()));
             assert!(again.forecast == foreseen.forecast && made.is_some(), "cut at {cut}");
         }
-        for at in (10..kept.len()).step_by(kept.len() / 40) {
+        for at in (0..kept.len()).step_by(kept.len() / 40) {
             let mut broken = kept.clone();
-            broken[at] ^= 0xff;
-            foresee(usual, Some(&broken));
+            broken[at] ^= 0x10;
+            let (again, made) = foresee(usual, Some(&broken));
+            assert!(again.forecast == foreseen.forecast && made.is_some(), "broken at {at}");
+        }
+    }
+
+    #[test]
+    fn silence_that_began_before_the_cut_is_no_end() {
+        let (demand, censored, calendar) = (history(300), Censored::default(), Calendar::default());
+        for silent in [1, 3, 30] {
+            let task = task(&demand, &censored, &calendar, "forest", demand.end() + silent * 3600);
+            let (cold, kept) = foresee(task, None);
+            assert_eq!(foresee(task, kept.as_ref()).0.forecast, cold.forecast, "{silent} h");
         }
     }
 

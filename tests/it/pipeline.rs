@@ -340,6 +340,28 @@ fn studies_are_made_once_kept_and_followed() {
     assert_eq!(study(&changed, "backend")["subject"]["capacity"], 0.2);
 }
 
+#[test]
+fn what_a_run_learned_changes_no_plan() {
+    let shop = Shop::new();
+    let config = shop.local("decision: {studiesPerRun: 0}\n");
+    let learned = shop.path().join("state/learned");
+    let cold = shop.run("plan", &config, &[]);
+    assert!(cold.code == 0 && !learned.exists(), "a plan keeps nothing: {cold:?}");
+    shop.run("run", &config, &[]).says(0, &[]);
+    let files = || std::fs::read_dir(&learned).unwrap().map(|file| file.unwrap()).collect::<Vec<_>>();
+    let written = |file: &std::fs::DirEntry| (file.file_name(), file.metadata().unwrap().modified().unwrap());
+    let kept: BTreeSet<_> = files().iter().map(written).collect();
+    assert!(!kept.is_empty());
+    let warm = shop.run("run", &config, &[]).json();
+    assert_eq!(files().iter().map(written).collect::<BTreeSet<_>>(), kept, "nothing is learned again");
+    std::fs::remove_dir_all(&learned).unwrap();
+    let again = shop.run("plan", &config, &[]).json();
+    assert_eq!((&warm["outlooks"], &warm["held"]), (&again["outlooks"], &again["held"]));
+    // A state that cannot hold it is told once, and is no failure.
+    std::fs::write(&learned, "a file where a folder should be").unwrap();
+    shop.run("run", &config, &[]).says(0, &["what was learned is not kept: the next run will take longer"]);
+}
+
 /// Linux alone can bind a process to one core without privileges.
 #[test]
 #[cfg(target_os = "linux")]

@@ -19,7 +19,6 @@ struct Kept {
     fingerprint: u64,
     rows: rows::Kept,
     bases: Vec<KeptBase>,
-    grown: Option<usize>,
     calibration: Calibration,
     most: f32,
 }
@@ -76,9 +75,10 @@ impl Learner {
             Some(KeptBase { fitted, forecasts: Column(base.forecasts.clone()), forest: base.forest.as_ref().map(Forest::keep) })
         };
         let bases: Option<Vec<KeptBase>> = self.bases.iter().map(keep).collect();
-        let kept =
-            Kept { fingerprint, rows: self.rows.keep(), bases: bases?, grown: self.grown, calibration: self.calibration, most: self.most };
-        postcard::to_stdvec(&kept).ok()
+        let kept = Kept { fingerprint, rows: self.rows.keep(), bases: bases?, calibration: self.calibration, most: self.most };
+        let mut bytes = postcard::to_stdvec(&kept).ok()?;
+        bytes.extend(checksum(&bytes).to_le_bytes());
+        Some(bytes)
     }
 
     /// What was learned from that of which this is the fingerprint, settled, with rows at these minutes. `None` where `kept` is anything else.
@@ -91,9 +91,10 @@ impl Learner {
         demand: &Demand,
         instants: impl Iterator<Item = (usize, usize)>,
     ) -> Option<Self> {
-        // It stands in front, so that what is of something else need not be read.
+        let (kept, sum) = kept.split_last_chunk()?;
+        // The fingerprint stands in front, so that what is of something else need not be read.
         let (of, _) = postcard::take_from_bytes::<u64>(kept).ok()?;
-        let kept: Kept = (of == fingerprint).then(|| postcard::from_bytes(kept).ok())??;
+        let kept: Kept = (of == fingerprint && checksum(kept) == u32::from_le_bytes(*sum)).then(|| postcard::from_bytes(kept).ok())??;
         let rows = Rows::recall(kept.rows, shape, spacing, calendar, demand, instants)?;
         let past = rows.past();
         let recall = |(kept, forecaster): (KeptBase, &&'static dyn Forecaster)| {
@@ -109,8 +110,15 @@ impl Learner {
         };
         let is_whole = kept.bases.len() == recipe.bases.len();
         let bases: Option<Vec<Base>> = kept.bases.into_iter().zip(recipe.bases).map(recall).collect();
-        let (grown, calibration, most) = (kept.grown, kept.calibration, kept.most);
+        let (calibration, most) = (kept.calibration, kept.most);
         let bases = bases.filter(|_| is_whole)?;
-        Some(Self { recipe, rows, bases, entered: past, grown, calibration, scored: past, most, settled: true })
+        Some(Self { recipe, rows, bases, entered: past, grown: None, calibration, scored: past, most, settled: true })
     }
+}
+
+/// What tells that bytes are no longer those that were written.
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut sum = flate2::Crc::new();
+    sum.update(bytes);
+    sum.sum()
 }

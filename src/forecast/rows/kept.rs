@@ -42,7 +42,7 @@ impl Rows {
     ) -> Option<Self> {
         let (at, known): (Vec<usize>, Vec<usize>) = instants.unzip();
         let features: Vec<Features> = kept.features.0.chunks_exact(column::ALL).filter_map(|row| row.try_into().ok()).collect();
-        let is_whole = at.len() == kept.outcomes.0.len() && kept.past + features.len() == at.len();
+        let is_whole = at.len() == kept.outcomes.0.len() && kept.past.checked_add(features.len()) == Some(at.len());
         is_whole.then_some(Self {
             walls: at.iter().map(|at| calendar.wall(demand.at(*at))).collect(),
             at,
