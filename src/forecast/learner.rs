@@ -64,7 +64,7 @@ const WARM_UP: usize = 60;
 /// The share of the weight that every past row has, alike or not.
 const UNLIKE: f64 = 0.05;
 /// One past row in so many stands for them.
-const THINNED: usize = 4;
+const THINNED: usize = 16;
 /// Demand is never forecast beyond this many times what was seen: an exponential needs a clamp.
 const BEYOND: f64 = 3.0;
 /// The fewest past rows that a distribution is made of.
@@ -214,7 +214,7 @@ impl Learner {
         let (mut sum, mut used) = (0.0, 0.0);
         for (index, base) in self.bases.iter().enumerate() {
             let Some(error) = self.error(row, index) else { continue };
-            let every = if base.forest.is_some() { THINNED * THINNED } else { 1 };
+            let every = if base.forest.is_some() { THINNED } else { 1 };
             let Some(mut below) = base.share_below(error, row, (known.saturating_sub(Rows::MOST)..known).rev().step_by(every)) else {
                 continue;
             };

@@ -29,8 +29,9 @@ struct Flight {
     /// The minute in which it begins.
     first: usize,
     floor: Vec<u32>,
+    hpa: Option<Hpa>,
+    /// The autoscaler's loop, once the demand of its first minute is known.
     running: Option<Running>,
-    delay: usize,
     /// The minutes that have passed since.
     passed: usize,
     bill: Bill,
@@ -64,9 +65,8 @@ impl Bill {
 }
 
 impl Flight {
-    fn new(first: usize, hpa: Option<Hpa>, demand: &Demand, unit: f64) -> Self {
-        let running = hpa.map(|hpa| hpa.start(demand.raw().get(first).copied().unwrap_or(f64::NAN), unit));
-        Self { first, floor: Vec::new(), running, delay: hpa.map_or(0, |hpa| hpa.delay), passed: 0, bill: Bill::default() }
+    fn new(first: usize, hpa: Option<Hpa>) -> Self {
+        Self { first, floor: Vec::new(), hpa, running: None, passed: 0, bill: Bill::default() }
     }
 
     /// The floor from minute `effective` on.
@@ -83,9 +83,10 @@ impl Flight {
                 let floor = self.floor.get(minute - self.first + ahead).or(self.floor.last());
                 floor.copied().unwrap_or(1)
             };
-            let ready = match &mut self.running {
-                Some(running) => {
-                    let seen = demand.raw()[minute.saturating_sub(self.delay).max(self.first)];
+            let ready = match self.hpa {
+                Some(hpa) => {
+                    let running = self.running.get_or_insert_with(|| hpa.start(demand.raw()[minute], unit));
+                    let seen = demand.raw()[minute.saturating_sub(hpa.delay).max(self.first)];
                     running.minute(seen, floor_at(startup))
                 }
                 None => floor_at(0),
@@ -145,7 +146,7 @@ impl Pilot {
     /// Ready to decide from the end of `demand` on. A floor falls only to the most of what the last `steady` decisions wanted.
     pub(super) fn new(aim: Aim, hpa: Option<Hpa>, unit: f64, steady: usize, demand: &Demand) -> Self {
         let first = demand.len();
-        let flight = Flight::new(first, hpa, demand, unit);
+        let flight = Flight::new(first, hpa);
         let lane = |price, stretch| Lane { price, stretch, wanted: VecDeque::new(), flight: flight.clone() };
         let lanes = match aim {
             Aim::Price(price) => MULTIPLES.iter().map(|multiple| lane(price * multiple, 1.0)).collect(),
