@@ -1,11 +1,12 @@
 //! The Git client against Git itself: over http, over ssh and in a folder.
 
+mod branches;
 mod cache;
 mod content;
 mod refusals;
 mod trust;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use prescale::clients::secret::Secret;
 use prescale::model::{Entry, FileMode, RepoPath};
 use tempfile::TempDir;
 
-use crate::support::git::{Upstream, commit_by_someone_else, git};
+use crate::support::git::{Upstream, commit_by_someone_else, git, git_command};
 use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
 use crate::support::git_ssh::{GitSsh, keygen};
 

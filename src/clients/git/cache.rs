@@ -24,7 +24,7 @@ pub(super) struct Cache {
 impl Cache {
     /// Takes the part of `root` that belongs to this repository, branch and depth, and clears away what a killed run left.
     pub(super) fn open(root: &Path, settings: &Settings) -> Result<Self, GitError> {
-        let key = Sha256::digest(format!("{}\n{}\n{}", settings.url, settings.branch, settings.depth));
+        let key = Sha256::digest(format!("{}\n{}\n{}", settings.url, settings.branch, settings.reach()));
         let folder = root.join(&format!("{key:x}")[..16]);
         let unusable = |e: io::Error| GitError::Cache { path: folder.clone(), why: e.to_string() };
         fs::create_dir_all(&folder).map_err(unusable)?;

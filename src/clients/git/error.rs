@@ -101,7 +101,7 @@ pub enum GitError {
         /// What was answered.
         why: String,
     },
-    /// A file of credentials or trust cannot be used.
+    /// A setting, or a file of credentials or trust, cannot be used.
     #[error("{why}")]
     Settings {
         /// Which one, why, and what to do.
@@ -128,6 +128,14 @@ pub enum GitError {
         path: PathBuf,
         /// What was found.
         why: String,
+    },
+    /// A branch that is not ours was to be moved by force or deleted.
+    #[error("`{branch}` is not a branch of ours: only those under `{prefix}` (`branchPrefix`) are moved by force or deleted")]
+    NotOurs {
+        /// The branch.
+        branch: String,
+        /// Where ours are.
+        prefix: String,
     },
     /// A commit is not in the cache.
     #[error("commit {commit} is not in the Git cache: fetch again")]

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use git2::{ErrorClass, ErrorCode, Repository, RepositoryOpenFlags};
+use git2::{ErrorClass, ErrorCode, Oid, Repository, RepositoryOpenFlags};
 
-use super::transport::Sent;
+use super::transport::{Move, Sent};
 use super::{Address, CommitId, GitError};
 
 /// How often a branch that another writer has locked is tried, and how long apart.
@@ -18,21 +18,14 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Hooks that may refuse a push. Nothing is run here, so their presence refuses it.
 const REFUSING_HOOKS: [&str; 4] = ["pre-receive", "update", "reference-transaction", "proc-receive"];
 
-/// Copies the commit's new objects into the repository at `path`, then moves the branch from `base` to it under Git's own lock.
-pub(super) fn push(
-    cache: &Repository,
-    remote: &Address,
-    path: &Path,
-    branch: &str,
-    commit: CommitId,
-    base: CommitId,
-) -> Result<Sent, git2::Error> {
+/// Copies a commit's new objects into the repository at `path`, then moves the branch to it under Git's own lock.
+pub(super) fn push(cache: &Repository, remote: &Address, path: &Path, wanted: &Move) -> Result<Sent, git2::Error> {
     let there = Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, &[] as &[&Path])?;
-    let name = format!("refs/heads/{branch}");
+    let name = wanted.reference();
     if let Some(why) = refusal(&there, &name)? {
         return Ok(Sent::Rejected { why, hook: true });
     }
-    match copy_objects(cache, &there, commit, base) {
+    match wanted.to.map_or(Ok(()), |to| copy_objects(cache, &there, to, wanted.from)) {
         Err(e) if matches!(e.class(), ErrorClass::Os | ErrorClass::Filesystem) => {
             return Ok(Sent::Rejected { why: format!("{} cannot be written: {}", path.display(), e.message()), hook: true });
         }
@@ -43,15 +36,19 @@ pub(super) fn push(
         Err(e) => return Ok(Sent::Rejected { why: format!("{} cannot be written: {e}", path.display()), hook: true }),
     };
     turn.mark(&name)?;
-    let sent = move_branch(&there, remote, path, &name, commit, base);
+    let sent = move_branch(&there, remote, path, &name, wanted);
     turn.mark("")?;
     Ok(sent)
 }
 
-fn move_branch(there: &Repository, remote: &Address, path: &Path, name: &str, commit: CommitId, base: CommitId) -> Sent {
+fn move_branch(there: &Repository, remote: &Address, path: &Path, name: &str, wanted: &Move) -> Sent {
     for _ in 0..LOCK_TRIES {
-        match there.reference_matching(name, commit.0, true, base.0, "push: prescale") {
-            Ok(_) => return Sent::Accepted,
+        let moved = match wanted.to {
+            Some(to) => there.reference_matching(name, to.0, true, wanted.old(), "push: prescale").map(drop),
+            None => delete(there, name, wanted.old()),
+        };
+        match moved {
+            Ok(()) => return Sent::Accepted,
             Err(e) if e.code() == ErrorCode::Modified || e.code() == ErrorCode::NotFound => return Sent::Moved,
             Err(e) if e.code() == ErrorCode::Locked => thread::sleep(LOCK_PAUSE),
             Err(e) => return Sent::Rejected { why: format!("{} cannot be written: {}", path.display(), e.message()), hook: true },
@@ -59,6 +56,15 @@ fn move_branch(there: &Repository, remote: &Address, path: &Path, name: &str, co
     }
     let why = format!("`{name}` is locked: if no other writer is at work, remove {name}.lock in the repository");
     Sent::Unknown(GitError::Server { remote: remote.to_string(), why })
+}
+
+/// Deletes a branch that is at `old`. Between the look and Git's lock it may move: libgit2 then compares with what was seen here.
+fn delete(there: &Repository, name: &str, old: Oid) -> Result<(), git2::Error> {
+    let mut reference = there.find_reference(name)?;
+    if reference.target() != Some(old) {
+        return Err(git2::Error::new(ErrorCode::Modified, ErrorClass::Reference, "the branch has moved"));
+    }
+    reference.delete()
 }
 
 /// One push at a time from all runs of ours. Git's own locks outlive a killed process; this one does not, and what is
@@ -122,11 +128,16 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file())
 }
 
-/// Writes one pack with what `commit` has and `base` has not.
-fn copy_objects(from: &Repository, to: &Repository, commit: CommitId, base: CommitId) -> Result<(), git2::Error> {
+/// Writes one pack with what `commit` has, and neither `base` nor any branch of the other repository.
+fn copy_objects(from: &Repository, to: &Repository, commit: CommitId, base: Option<CommitId>) -> Result<(), git2::Error> {
     let mut walk = from.revwalk()?;
     walk.push(commit.0)?;
-    walk.hide(base.0)?;
+    for known in to.references()?.filter_map(|reference| reference.ok()?.target()).chain(base.map(|base| base.0)) {
+        // Nothing is known of what has not been fetched: then more is copied than is needed.
+        if from.find_commit(known).is_ok() {
+            walk.hide(known)?;
+        }
+    }
     let mut packer = from.packbuilder()?;
     packer.insert_walk(&mut walk)?;
     let mut pack = git2::Buf::new();

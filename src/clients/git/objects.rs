@@ -6,9 +6,9 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use git2::build::TreeUpdateBuilder;
-use git2::{DiffFormat, ErrorClass, FileMode as GitMode, ObjectType, Oid, Repository, Signature, Time};
+use git2::{DiffFormat, ErrorClass, ErrorCode, FileMode as GitMode, ObjectType, Oid, Repository, Signature, Time};
 
-use super::{CommitId, GitError, Identity};
+use super::{CommitId, GitError, Identity, commits};
 use crate::model::{Entry, FileMode, RepoPath, Tree};
 
 /// A larger file is not read.
@@ -81,14 +81,15 @@ pub(super) fn export(repo: &Repository, at: CommitId, folders: &BTreeSet<RepoPat
 
 /// Visits what is not a folder. Names that are not UTF-8 are passed over: no kustomization can use them.
 fn each_entry(repo: &Repository, at: CommitId, mut visit: impl FnMut(RepoPath, GitMode, Oid) -> Result<(), Fault>) -> Result<(), Fault> {
-    let mut folders = vec![(RepoPath::root(), find_commit(repo, at)?.tree()?)];
+    let mut folders = vec![(RepoPath::root(), commits::find(repo, at)?.tree()?)];
     while let Some((folder, tree)) = folders.pop() {
         for entry in &tree {
             let Ok(name) = entry.name() else { continue };
             // `..` and the like would lead somewhere else.
-            let path = folder.join(name).filter(|path| path.file_name() == name && path.parent() == folder).ok_or_else(|| {
-                GitError::Path { path: folder.clone(), why: format!("it holds an entry named `{name}`, which no honest client writes") }
-            })?;
+            let path = folder
+                .join(name)
+                .filter(|path| path.file_name() == name && path.parent() == folder)
+                .ok_or_else(|| dishonest(&folder, name))?;
             if entry.kind() == Some(ObjectType::Tree) {
                 folders.push((path, repo.find_tree(entry.id())?));
             } else {
@@ -97,6 +98,10 @@ fn each_entry(repo: &Repository, at: CommitId, mut visit: impl FnMut(RepoPath, G
         }
     }
     Ok(())
+}
+
+fn dishonest(folder: &RepoPath, name: &str) -> GitError {
+    GitError::Path { path: folder.clone(), why: format!("it holds an entry named `{name}`, which no honest client writes") }
 }
 
 fn mode_of(bits: i32) -> GitMode {
@@ -128,7 +133,7 @@ pub(super) fn commit(
     author: &Identity,
     at: DateTime<Utc>,
 ) -> Result<Option<CommitId>, Fault> {
-    let parent = find_commit(repo, base)?;
+    let parent = commits::find(repo, base)?;
     let before = parent.tree()?;
     let mut builder = TreeUpdateBuilder::new();
     for (path, (mode, bytes)) in edits {
@@ -185,14 +190,43 @@ fn editable(tree: &git2::Tree<'_>, path: &RepoPath) -> Result<bool, GitError> {
     Ok(true)
 }
 
-/// A commit's message.
-pub(super) fn message(repo: &Repository, of: CommitId) -> Result<String, Fault> {
-    Ok(String::from_utf8_lossy(find_commit(repo, of)?.message_bytes()).into_owned())
+/// A regular file; `None` where there is none.
+pub(super) fn file(repo: &Repository, at: CommitId, path: &RepoPath) -> Result<Option<(FileMode, Vec<u8>)>, Fault> {
+    let tree = commits::find(repo, at)?.tree()?;
+    if *path == RepoPath::root() {
+        return Ok(None);
+    }
+    let entry = match tree.get_path(Path::new(path.as_str())) {
+        Ok(entry) => entry,
+        // A folder that cannot be read is of another class.
+        Err(e) if e.code() == ErrorCode::NotFound && e.class() == ErrorClass::Tree => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let mode = match mode_of(entry.filemode()) {
+        _ if entry.kind() != Some(ObjectType::Blob) => return Ok(None),
+        GitMode::Link => return Ok(None),
+        GitMode::BlobExecutable => FileMode::Executable,
+        _ => FileMode::Plain,
+    };
+    Ok(Some((mode, repo.find_blob(entry.id())?.content().to_vec())))
+}
+
+/// The paths that differ between two commits. Names that are not UTF-8 are passed over, as in a tree.
+pub(super) fn changed(repo: &Repository, from: CommitId, to: CommitId) -> Result<BTreeSet<RepoPath>, Fault> {
+    let (from, to) = (commits::find(repo, from)?.tree()?, commits::find(repo, to)?.tree()?);
+    let diff = repo.diff_tree_to_tree(Some(&from), Some(&to), None)?;
+    let mut paths = BTreeSet::new();
+    for file in diff.deltas().flat_map(|delta| [delta.old_file(), delta.new_file()]) {
+        let Some(name) = file.path_bytes().and_then(|name| std::str::from_utf8(name).ok()) else { continue };
+        let path = RepoPath::parse(name).filter(|path| path.as_str() == name);
+        paths.insert(path.ok_or_else(|| dishonest(&RepoPath::root(), name))?);
+    }
+    Ok(paths)
 }
 
 /// A unified diff, for people.
 pub(super) fn diff(repo: &Repository, from: CommitId, to: CommitId) -> Result<String, Fault> {
-    let (from, to) = (find_commit(repo, from)?.tree()?, find_commit(repo, to)?.tree()?);
+    let (from, to) = (commits::find(repo, from)?.tree()?, commits::find(repo, to)?.tree()?);
     let mut text = Vec::new();
     repo.diff_tree_to_tree(Some(&from), Some(&to), None)?.print(DiffFormat::Patch, |_, _, line| {
         if matches!(line.origin(), '+' | '-' | ' ') {
@@ -202,11 +236,4 @@ pub(super) fn diff(repo: &Repository, from: CommitId, to: CommitId) -> Result<St
         true
     })?;
     Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-pub(super) fn find_commit(repo: &Repository, id: CommitId) -> Result<git2::Commit<'_>, Fault> {
-    repo.find_commit(id.0).map_err(|e| match e.code() {
-        git2::ErrorCode::NotFound => GitError::NoCommit { commit: id }.into(),
-        _ => e.into(),
-    })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Address;
+use super::{Address, GitError};
 use crate::clients::secret::Secret;
 use crate::model::policy::duration;
 
@@ -22,6 +22,10 @@ pub struct Settings {
     /// The branch that is read and written. Default: `main`.
     #[serde(default = "default_branch")]
     pub branch: String,
+    /// The branches under which ours live, for pull requests; it ends in `/`, and the branch above does not lie there. They may be
+    /// moved by force and deleted, so nobody else should keep any there. Default: `prescale/`.
+    #[serde(default = "default_branch_prefix")]
+    pub branch_prefix: String,
     /// The user for http(s). Default: `x-access-token`, which GitHub and GitLab take beside a token. For ssh it is part of `url`.
     #[serde(default)]
     pub username: Option<String>,
@@ -49,7 +53,8 @@ pub struct Settings {
     /// `HTTPS_PROXY` say.
     #[serde(default)]
     pub proxy: Option<Secret>,
-    /// Commits of history to fetch over http and ssh; 0 for all. Default: 1. More is fetched where a push needs it.
+    /// Commits of history to fetch of each branch over http and ssh; 0 for all. Default, and at least: 2, so that a branch of one
+    /// commit comes with its base. More is fetched where a push or a look back needs it.
     #[serde(default = "default_depth")]
     pub depth: u32,
     /// How long the server may be silent before a fetch or push is given up. Default: `60s`.
@@ -58,11 +63,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether a token of the forge's may serve as password: over https, where none is named.
+    pub fn takes_token(&self) -> bool {
+        let is_web = self.url.as_str().starts_with("https://") || self.url.as_str().starts_with("http://localhost");
+        is_web && self.password.is_none() && self.password_file.is_none()
+    }
+
     /// The defaults for a repository.
     pub fn new(url: Address) -> Self {
         Self {
             url,
             branch: default_branch(),
+            branch_prefix: default_branch_prefix(),
             username: None,
             password: None,
             password_file: None,
@@ -75,14 +87,41 @@ impl Settings {
             timeout: default_timeout(),
         }
     }
+
+    /// How many commits of each branch are fetched; 0 for all.
+    pub(super) fn reach(&self) -> u32 {
+        if self.depth == 0 { 0 } else { self.depth.max(default_depth()) }
+    }
+
+    /// Whether a branch is one of ours, which may be moved by force and deleted.
+    pub(super) fn is_ours(&self, branch: &str) -> bool {
+        branch.starts_with(&self.branch_prefix) && git2::Reference::is_valid_name(&format!("refs/heads/{branch}"))
+    }
+
+    /// Refuses what would mix up the tracked branch and ours.
+    pub(super) fn check(&self) -> Result<(), GitError> {
+        let (branch, prefix) = (&self.branch, &self.branch_prefix);
+        let why = if !prefix.ends_with('/') || !self.is_ours(&format!("{prefix}x")) {
+            format!("`branchPrefix` cannot be `{prefix}`: give the beginning of a branch's name that ends in `/`, as in `prescale/`")
+        } else if self.is_ours(branch) {
+            format!("the branch `{branch}` lies under `branchPrefix` (`{prefix}`), where only branches of ours may be: set another prefix")
+        } else {
+            return Ok(());
+        };
+        Err(GitError::Settings { why })
+    }
 }
 
 fn default_branch() -> String {
     "main".to_owned()
 }
 
+fn default_branch_prefix() -> String {
+    "prescale/".to_owned()
+}
+
 fn default_depth() -> u32 {
-    1
+    2
 }
 
 fn default_timeout() -> Duration {

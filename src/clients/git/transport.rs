@@ -1,6 +1,7 @@
 //! The two conversations with a server: fetch and push.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,14 +9,41 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use git2::{AutotagOption, Cred, CredentialType, FetchOptions, ProxyOptions, PushOptions, RemoteCallbacks, RemoteRedirect, Repository};
+use git2::{
+    AutotagOption, Cred, CredentialType, FetchOptions, Oid, ProxyOptions, PushOptions, RemoteCallbacks, RemoteRedirect, Repository,
+};
 
 use super::address::Transport;
-use super::{CommitId, GitError, Settings, trust};
+use super::{CommitId, GitError, Settings, commits, trust};
 use crate::clients::secret::Secret;
 
-/// Where the fetched tip is kept, so that the next fetch asks only for what is new.
+/// Where the fetched tips are kept, so that the next fetch asks only for what is new.
 const TRACKED: &str = "refs/prescale/tracked";
+const OURS: &str = "refs/prescale/branches/";
+
+/// Asked for to connect and to be told all branches, before anything is asked for in earnest.
+const NOTHING: &str = "refs/prescale/nothing";
+
+/// Where a branch shall be, and where it must be for that; `None` stands for no branch.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    pub branch: String,
+    pub from: Option<CommitId>,
+    pub to: Option<CommitId>,
+    /// Whether it may go elsewhere than forward.
+    pub forced: bool,
+}
+
+impl Move {
+    pub(super) fn reference(&self) -> String {
+        format!("refs/heads/{}", self.branch)
+    }
+
+    /// `from`, as Git writes it.
+    pub(super) fn old(&self) -> Oid {
+        self.from.map_or(Oid::ZERO_SHA1, |from| from.0)
+    }
+}
 
 /// What became of a push, as far as the conversation told. Only reading the branch back decides.
 #[derive(Debug)]
@@ -72,12 +100,20 @@ pub(super) fn bounded<T: Send + 'static>(limit: Duration, job: impl FnOnce(&Puls
     }
 }
 
-/// Fetches `depth` commits of the branch (0: all) and returns its tip.
-pub(super) fn fetch(settings: &Settings, repo: &Repository, cache: &Path, depth: u32, pulse: &Pulse) -> Result<CommitId, GitError> {
+/// Fetches the tracked branch and ours, forgets those of ours that are gone, and returns the tracked tip. `deeper`: as many
+/// commits of the tracked branch (0: all), even where its tip is known.
+///
+/// There is one conversation: the server tells its branches, and is asked for those that are not at hand as it tells them.
+pub(super) fn fetch(
+    settings: &Settings,
+    repo: &Repository,
+    cache: &Path,
+    deeper: Option<u32>,
+    pulse: &Pulse,
+) -> Result<CommitId, GitError> {
     let remote = &settings.url;
     let notes = Notes::default();
     let failed = |e: git2::Error| notes.explain(GitError::network(remote, cache, &e));
-    let wanted = format!("refs/heads/{}", settings.branch);
     let mut options = FetchOptions::new();
     options.remote_callbacks(callbacks(settings, &notes, pulse));
     options.proxy_options(proxy(settings)).follow_redirects(RemoteRedirect::None);
@@ -88,31 +124,76 @@ pub(super) fn fetch(settings: &Settings, repo: &Repository, cache: &Path, depth:
         }
         Transport::Local(_) => {}
         _ => {
-            options.depth(i32::try_from(depth).unwrap_or(i32::MAX));
+            options.depth(i32::try_from(deeper.unwrap_or(settings.reach())).unwrap_or(i32::MAX));
         }
     }
     let mut connection = repo.remote_anonymous(remote.for_libgit2()).map_err(failed)?;
-    connection.download(&[format!("+{wanted}:{TRACKED}")], Some(&mut options)).map_err(failed)?;
-    let heads = connection.list().map_err(failed)?;
-    if let Some(head) = heads.iter().find(|head| head.name() == wanted) {
-        let tip = head.oid();
-        repo.reference(TRACKED, tip, true, "").map_err(failed)?;
-        return Ok(CommitId(tip));
+    connection.download(&[NOTHING], Some(&mut options)).map_err(failed)?;
+    let there: BTreeMap<String, Oid> = connection
+        .list()
+        .map_err(failed)?
+        .iter()
+        .filter_map(|head| Some((head.name().strip_prefix("refs/heads/")?.to_owned(), head.oid())))
+        .collect();
+    let kept_as = |branch: &str| match branch {
+        branch if branch == settings.branch => Some(TRACKED.to_owned()),
+        branch => settings.is_ours(branch).then(|| format!("{OURS}{branch}")),
+    };
+    let new: Vec<(&String, String, Oid)> = there
+        .iter()
+        .filter_map(|(branch, tip)| Some((branch, kept_as(branch)?, *tip)))
+        .filter(|(branch, kept, tip)| (deeper.is_some() && **branch == settings.branch) || !at_hand(repo, kept, *tip))
+        .collect();
+    if !new.is_empty() {
+        let wanted: Vec<String> = new.iter().map(|(branch, kept, _)| format!("+refs/heads/{branch}:{kept}")).collect();
+        connection.download(&wanted, Some(&mut options)).map_err(failed)?;
     }
-    let mut branches: Vec<String> = heads.iter().filter_map(|head| head.name().strip_prefix("refs/heads/")).map(str::to_owned).collect();
-    branches.sort();
+    // First, since a branch that is gone may stand where another one now has its folder.
+    for gone in ours(repo).map_err(failed)?.keys().filter(|branch| !there.contains_key(*branch) || !settings.is_ours(branch)) {
+        repo.find_reference(&format!("{OURS}{gone}")).and_then(|mut kept| kept.delete()).map_err(failed)?;
+    }
+    for (_, kept, tip) in &new {
+        repo.reference(kept, *tip, true, "").map_err(failed)?;
+    }
+    if let Some(tip) = there.get(&settings.branch) {
+        return Ok(CommitId(*tip));
+    }
     let (remote, branch) = (remote.to_string(), settings.branch.clone());
+    let branches: Vec<String> = there.into_keys().collect();
     Err(if branches.is_empty() { GitError::Empty { remote, branch } } else { GitError::NoBranch { remote, branch, branches } })
 }
 
-/// Asks the server to move the branch from `base` to `commit`. The server compares `base` itself when it takes its lock.
-pub(super) fn push(settings: &Settings, repo: &Repository, cache: &Path, commit: CommitId, base: CommitId, pulse: &Pulse) -> Sent {
+/// Whether this tip was fetched before, and is still whole as far as a look at it and its parents tells.
+fn at_hand(repo: &Repository, kept: &str, tip: Oid) -> bool {
+    let whole = |commit: commits::Commit| commit.parents.iter().all(|parent| repo.find_commit(parent.0).is_ok());
+    repo.refname_to_id(kept).is_ok_and(|known| known == tip) && commits::read(repo, CommitId(tip)).is_ok_and(whole)
+}
+
+/// The tracked tip as it was last fetched.
+pub(super) fn tracked(repo: &Repository) -> Option<CommitId> {
+    repo.refname_to_id(TRACKED).ok().map(CommitId)
+}
+
+/// Our branches as they were last fetched.
+pub(super) fn ours(repo: &Repository) -> Result<BTreeMap<String, CommitId>, git2::Error> {
+    let mut found = BTreeMap::new();
+    for kept in repo.references_glob(&format!("{OURS}*"))? {
+        let kept = kept?;
+        if let (Some(branch), Some(tip)) = (kept.name()?.strip_prefix(OURS), kept.target()) {
+            found.insert(branch.to_owned(), CommitId(tip));
+        }
+    }
+    Ok(found)
+}
+
+/// Asks the server to move a branch. The server compares where it must be itself when it takes its lock.
+pub(super) fn push(settings: &Settings, repo: &Repository, cache: &Path, wanted: &Move, pulse: &Pulse) -> Sent {
     let remote = &settings.url;
     let notes = Notes::default();
     let mut callbacks = callbacks(settings, &notes, pulse);
     callbacks.push_negotiation(|updates| {
         pulse.beat();
-        if updates.iter().all(|update| update.src() == base.0) {
+        if updates.iter().all(|update| update.src() == wanted.old()) {
             return Ok(());
         }
         notes.0.borrow_mut().moved = true;
@@ -124,9 +205,11 @@ pub(super) fn push(settings: &Settings, repo: &Repository, cache: &Path, commit:
     });
     let mut options = PushOptions::new();
     options.remote_callbacks(callbacks).proxy_options(proxy(settings)).follow_redirects(RemoteRedirect::None);
-    let sent = repo
-        .remote_anonymous(remote.for_libgit2())
-        .and_then(|mut connection| connection.push(&[format!("{commit}:refs/heads/{}", settings.branch)], Some(&mut options)));
+    let refspec = match wanted.to {
+        Some(to) => format!("{}{to}:{}", if wanted.forced { "+" } else { "" }, wanted.reference()),
+        None => format!(":{}", wanted.reference()),
+    };
+    let sent = repo.remote_anonymous(remote.for_libgit2()).and_then(|mut connection| connection.push(&[refspec], Some(&mut options)));
     drop(options);
     let said = notes.said();
     match sent {

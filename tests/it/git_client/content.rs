@@ -86,6 +86,40 @@ fn a_commit_changes_what_it_says_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_commit_tells_of_itself_and_holds_files() {
+    let upstream = Upstream::new();
+    let (repository, _cache) = open(&Via::File.settings(&upstream));
+    let base = repository.fetch().unwrap();
+    let edits = Edits::from([
+        (path("base/run.yaml"), (FileMode::Plain, Some(b"#!/bin/sh\n".to_vec()))),
+        (path("overlays/prod/kustomization.yaml"), (FileMode::Plain, None)),
+        (path("new/a.txt"), (FileMode::Executable, Some(vec![0, 255]))),
+    ]);
+    let ours = commit(&repository, base, &edits, "Edit\n\nWhy: noon\n").unwrap();
+    let told = repository.commit_of(ours).unwrap();
+    assert_eq!((told.id, told.parents, told.at, told.message.as_str()), (ours, vec![base], noon(), "Edit\n\nWhy: noon\n"));
+    assert_eq!((told.author, told.committer), (author(), author()));
+    let told = repository.commit_of(base).unwrap();
+    assert_eq!(
+        (told.author.to_string(), told.at.to_rfc3339()),
+        ("Someone Else <else@example.com>".to_owned(), "2026-01-01T00:00:00+00:00".to_owned())
+    );
+
+    assert_eq!(repository.changed(base, base).unwrap(), BTreeSet::new());
+    for (from, to) in [(base, ours), (ours, base)] {
+        assert_eq!(repository.changed(from, to).unwrap(), edits.keys().cloned().collect(), "a mode is a change too");
+    }
+    let file = |at, name: &str| repository.file(at, &path(name)).unwrap();
+    assert_eq!(file(base, "base/run.yaml"), Some((FileMode::Executable, b"#!/bin/sh\n".to_vec())));
+    assert_eq!(file(ours, "base/run.yaml"), Some((FileMode::Plain, b"#!/bin/sh\n".to_vec())));
+    assert_eq!(file(ours, "new/a.txt"), Some((FileMode::Executable, vec![0, 255])));
+    assert_eq!(file(ours, "base/big.yaml").unwrap().1.len(), 4 << 20, "whatever its size");
+    for absent in ["none.yaml", "README.md/x", "base", "base/link.yaml", "base/up/README.md", "vendored", "vendored/x", "", "new/b.txt"] {
+        assert_eq!(file(ours, absent), None, "{absent}");
+    }
+}
+
+#[test]
 fn the_same_arguments_give_the_same_commit() {
     let upstream = Upstream::new();
     let commits: BTreeSet<_> = Via::all(&upstream)
@@ -134,6 +168,12 @@ fn a_hostile_tree_is_refused() {
     let (repository, _cache) = open(&Via::File.settings(&upstream));
     let error = repository.fetch().and_then(|tip| repository.tree(tip)).unwrap_err().to_string();
     assert_eq!(error, ". in the repository cannot be used: it holds an entry named `..`, which no honest client writes");
+    // Under our prefix it does not stop us: it is met when it is looked at.
+    git(&bare, &["update-ref", "refs/heads/main", "staging"]);
+    git(&bare, &["update-ref", "refs/heads/prescale/evil", &commit]);
+    let main = repository.fetch().unwrap();
+    let error = repository.changed(main, repository.branches().unwrap()["prescale/evil"]).unwrap_err().to_string();
+    assert_eq!(error, ". in the repository cannot be used: it holds an entry named `../passwd`, which no honest client writes");
 }
 
 #[test]

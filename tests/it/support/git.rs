@@ -112,19 +112,34 @@ impl Upstream {
 
 /// As [`Upstream::commit_by_someone_else`], on a bare repository by its path.
 pub(crate) fn commit_by_someone_else(bare: &Path, name: &str) -> String {
-    let parent = git(bare, &["rev-parse", "main"]);
     let blob = git(bare, &["hash-object", "-w", "HEAD"]);
+    commit_blob(bare, "main", name, &blob, &format!("Add {name}"))
+}
+
+/// Someone else's commit of one file on a branch, which begins at `main` if there is none.
+pub(crate) fn commit_on(bare: &Path, branch: &str, name: &str, text: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    let blob = git(bare, &["hash-object", "-w", "--no-filters", file.path().to_str().unwrap()]);
+    commit_blob(bare, branch, name, &blob, &format!("Edit {name}"))
+}
+
+fn commit_blob(bare: &Path, branch: &str, name: &str, blob: &str, message: &str) -> String {
+    let reference = format!("refs/heads/{branch}");
+    let exists = git_command(bare).args(["show-ref", "--verify", "--quiet", &reference]).status().unwrap().success();
+    let parent = git(bare, &["rev-parse", if exists { &reference } else { "main" }]);
     let index = tempfile::tempdir().unwrap();
     let with_index = |args: &[&str]| {
         let output = git_command(bare).env("GIT_INDEX_FILE", index.path().join("index")).args(args).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end_matches('\n').to_owned()
     };
-    with_index(&["read-tree", "main"]);
+    with_index(&["read-tree", &parent]);
     with_index(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{name}")]);
     let tree = with_index(&["write-tree"]);
-    let commit = git(bare, &["commit-tree", &tree, "-p", &parent, "-m", &format!("Add {name}")]);
-    git(bare, &["update-ref", "refs/heads/main", &commit, &parent]);
+    let commit = git(bare, &["commit-tree", &tree, "-p", &parent, "-m", message]);
+    // The branch is as it was, or is not there as it was not.
+    git(bare, &["update-ref", &reference, &commit, if exists { &parent } else { "" }]);
     commit
 }
 
