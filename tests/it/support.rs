@@ -2,6 +2,7 @@
 
 pub(crate) mod exposition;
 pub(crate) mod faulty_prometheus;
+pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod git_http;
 pub(crate) mod git_ssh;
