@@ -1,6 +1,7 @@
 //! One file an outside system. No decisions and no policy words live here.
 
 pub mod git;
+pub mod github;
 pub mod kustomize;
 pub mod prometheus;
 pub mod secret;

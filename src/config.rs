@@ -8,10 +8,10 @@ use std::time::Duration;
 use config::{Case, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::clients::{git, kustomize};
-use crate::model::RepoPath;
+use crate::clients::{git, github, kustomize};
 use crate::model::nearest::with_nearest;
 use crate::model::policy::{delta, duration};
+use crate::model::{Patience, RepoPath, Share};
 use crate::{collect, deliver};
 
 /// The file that is read from the working folder when none is named.
@@ -37,6 +37,10 @@ pub struct Config {
     pub state: State,
     /// Who commits.
     pub commit: deliver::Settings,
+    /// What a pull request looks like.
+    pub pull_request: deliver::PullRequest,
+    /// How to reach GitHub. Without it, a pull request is a branch and a report beside it.
+    pub github: Option<github::Settings>,
 }
 
 /// Folders of the repository; in the environment, separated by commas.
@@ -55,6 +59,11 @@ pub struct Decision {
     pub lead_time: Duration,
     /// How many workloads a run studies: replays the last two weeks for them. Default: 20.
     pub studies_per_run: usize,
+    /// A closed pull request, a revert or an edit by hand holds a change until what it is made from has moved by this share. Default: 20%.
+    pub veto_band: Share,
+    /// And for no longer than this. Default: 7d.
+    #[serde(with = "duration")]
+    pub veto_for: Duration,
 }
 
 /// What earlier runs recorded.
@@ -78,7 +87,13 @@ impl Default for Folders {
 
 impl Default for Decision {
     fn default() -> Self {
-        Self { every: Duration::from_secs(600), lead_time: Duration::from_secs(360), studies_per_run: 20 }
+        Self {
+            every: Duration::from_secs(600),
+            lead_time: Duration::from_secs(360),
+            studies_per_run: 20,
+            veto_band: Share(0.2),
+            veto_for: Duration::from_secs(7 * 86_400),
+        }
     }
 }
 
@@ -176,6 +191,21 @@ impl Config {
     /// What decisions need.
     pub fn decide(&self) -> crate::decide::Settings {
         crate::decide::Settings { paused: self.paused, every: delta(self.decision.every), lead: delta(self.decision.lead_time) }
+    }
+
+    /// The repository on GitHub, where pull requests are opened there.
+    pub fn github(&self) -> Result<Option<(&github::Settings, github::Slug)>, ConfigError> {
+        let Some(github) = &self.github else { return Ok(None) };
+        let url = self.repository()?.url.to_string();
+        let slug = github::Slug::parse(github.repository.as_deref().unwrap_or(&url));
+        let slug =
+            slug.ok_or_else(|| ConfigError(format!("no owner and name can be read from `{url}`: set `github.repository` to owner/name")))?;
+        Ok(Some((github, slug)))
+    }
+
+    /// When vetoes end.
+    pub fn patience(&self) -> Patience {
+        Patience { band: self.decision.veto_band.0, span: delta(self.decision.veto_for) }
     }
 
     /// The folder of the bare clone.

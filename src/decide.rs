@@ -7,6 +7,7 @@ mod need;
 mod replicas;
 mod requests;
 mod tuning;
+mod vetoes;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use hpa::{Hpa, Running};
 pub use need::{Carrier, Curve, Need, replicas_for, staffed, worth};
 pub use replicas::capacity;
 pub use tuning::{Tunable, hpa_of, set_so, tunable};
+pub use vetoes::hold;
 
 /// The annotation on a workload that stops all writing for it, when `"true"`.
 pub const PAUSED_ANNOTATION: &str = "prescale.dev/paused";

@@ -1,9 +1,14 @@
-//! From a proven group to a commit on the tracked branch. A push is compare-and-swap on the exact base; a lost race is rebuilt from the plan
-//! on the new base, never merged as text.
+//! From a proven group to a commit on the tracked branch, or to a pull request. A push is compare-and-swap on the exact base; a lost race is
+//! rebuilt from the plan on the new base, never merged as text.
 
+pub mod body;
 pub mod message;
+mod owners;
+pub mod pull;
 pub mod sparkline;
+pub mod undone;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -11,9 +16,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::task::block_in_place;
 
-use crate::clients::git::{CommitId, Identity, Pushed, Repository};
+use crate::clients::git::{CommitId, Edits, Identity, Pushed, Repository};
+use crate::clients::github::MergeMethod;
 use crate::model::edit::Group;
-use crate::model::{FileMode, NewFile, Plan, Proven, RepoPath};
+use crate::model::{FileMode, NewFile, Plan, Proven};
+pub use owners::{Owners, PLACES};
+pub use pull::{Did, Standing, Stay};
 
 /// Who commits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +41,64 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The trailer's value, where one is wanted.
+    fn signs_off(&self) -> Option<String> {
+        self.sign_off.then(|| format!("{} <{}>", self.name, self.email))
+    }
+}
+
+/// What a pull request looks like.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PullRequest {
+    /// Whether it is opened as a draft. Default: false.
+    pub draft: bool,
+    /// Its labels. Default: `prescale`.
+    pub labels: Vec<String>,
+    /// Whether the owners of its files, by `CODEOWNERS`, are asked to review. Default: true.
+    pub reviewers: bool,
+    /// Who it is assigned to. Default: nobody.
+    pub assignees: Vec<String>,
+    /// The number of its milestone. Default: none.
+    pub milestone: Option<u64>,
+    /// How GitHub is to merge it once its checks and reviews allow it: `merge`, `squash` or `rebase`. Default: people merge it.
+    pub auto_merge: Option<MergeMethod>,
+    /// What a core and a gibibyte cost, to tell what a change costs a month. Default: not told.
+    pub prices: Option<Prices>,
+}
+
+impl Default for PullRequest {
+    fn default() -> Self {
+        Self {
+            draft: false,
+            labels: vec!["prescale".to_owned()],
+            reviewers: true,
+            assignees: Vec::new(),
+            milestone: None,
+            auto_merge: None,
+            prices: None,
+        }
+    }
+}
+
+/// What resources cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prices {
+    /// Of a requested core, for an hour.
+    pub core_hour: f64,
+    /// Of a requested gibibyte of memory, for an hour.
+    pub gib_hour: f64,
+    /// In what. Default: `USD`.
+    #[serde(default = "default_currency")]
+    pub currency: String,
+}
+
+fn default_currency() -> String {
+    "USD".to_owned()
+}
+
 /// What a group came to.
 #[derive(Clone, Debug)]
 pub struct Published {
@@ -44,6 +110,8 @@ pub struct Published {
     pub base: CommitId,
     /// How often it was pushed.
     pub tries: u32,
+    /// Its pull request, or its branch where there is no forge; absent for a group that travels by commit.
+    pub standing: Option<Standing>,
 }
 
 /// How often a lost race is run again.
@@ -61,16 +129,14 @@ pub async fn publish(
     rebuild: impl AsyncFn(&Group, CommitId) -> anyhow::Result<Proven>,
 ) -> anyhow::Result<Published> {
     let author = Identity { name: settings.name.clone(), email: settings.email.clone() };
-    let sign_off = settings.sign_off.then(|| format!("{} <{}>", settings.name, settings.email));
+    let sign_off = settings.signs_off();
     for tries in 1..=MOST_TRIES {
-        let one = |file: Option<&NewFile>| file.map_or((FileMode::Plain, None), |file| (file.mode, Some(file.bytes.clone())));
-        let files = group.proven.files().into_iter().map(|(path, file)| (path.clone(), one(file)));
-        let files: std::collections::BTreeMap<RepoPath, (FileMode, Option<Vec<u8>>)> = files.collect();
+        let files = edits(&group);
         let message = message::commit(&group, plan, sign_off.as_deref());
         let commit = if files.is_empty() { None } else { block_in_place(|| repository.commit(base, &files, &message, &author, plan.at))? };
-        let Some(commit) = commit else { return Ok(Published { group, commit: None, base, tries: tries - 1 }) };
+        let Some(commit) = commit else { return Ok(Published { group, commit: None, base, tries: tries - 1, standing: None }) };
         match block_in_place(|| repository.push(commit, base))? {
-            Pushed::Done => return Ok(Published { group, commit: Some(commit), base, tries }),
+            Pushed::Done => return Ok(Published { group, commit: Some(commit), base, tries, standing: None }),
             Pushed::Refused { why } => bail!(
                 "the push to `{}` was refused: {why}; let this user or token push to the branch, or look at the server's rules for it",
                 repository.label()
@@ -87,6 +153,12 @@ pub async fn publish(
         "the branch of `{}` moved {MOST_TRIES} times while this run tried to push; these changes were not written, the next run will try again",
         repository.label()
     )
+}
+
+/// What a group does to the files of its base.
+fn edits(group: &Group) -> Edits {
+    let one = |file: Option<&NewFile>| file.map_or((FileMode::Plain, None), |file| (file.mode, Some(file.bytes.clone())));
+    group.proven.files().into_iter().map(|(path, file)| (path.clone(), one(file))).collect::<BTreeMap<_, _>>()
 }
 
 /// A pause that grows with the tries, and differs between two writers that lost the same race: its jitter comes from their commits.

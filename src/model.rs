@@ -10,6 +10,7 @@
 //! | study | [`Study`]: what a replay says is best for a workload |
 //! | plan | [`Plan`]: [`Change`]s and [`Held`]s, each with typed reasons |
 //! | site | [`Site`]: where a value lives in a file |
+//! | veto | [`Veto`]: what people decided against |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
 pub mod calendar;
@@ -23,6 +24,7 @@ mod learned;
 pub mod nearest;
 pub mod plan;
 pub mod policy;
+mod proposal;
 pub mod quantity;
 pub mod reason;
 pub mod record;
@@ -36,6 +38,7 @@ pub mod snapshot;
 pub mod study;
 pub mod tree;
 pub mod value;
+mod veto;
 pub mod workload;
 
 pub use calendar::Calendar;
@@ -48,6 +51,7 @@ pub use forecast::{Analogue, Borrowed, Forecast, Foreseen, Window};
 pub use learned::Learned;
 pub use plan::{Change, Held, Plan, Proof, Route, Site, SiteKind};
 pub use policy::{ScalingPolicy, Signal};
+pub use proposal::{Proposal, Proposed};
 pub use quantity::{Bytes, Millicores, Resource};
 pub use reason::{HoldReason, Reason};
 pub use record::Record;
@@ -60,4 +64,5 @@ pub use snapshot::{Observed, Snapshot};
 pub use study::{Aim, HpaSetting, NoStudy, Study, Subject, Tuning};
 pub use tree::{Entry, FileMode, RepoPath, Tree};
 pub use value::{Percent, Quantity, Stabilization, Value, ValueType};
+pub use veto::{Patience, Veto, Vetoed, VetoedBy};
 pub use workload::{ObjectRef, WorkloadId, WorkloadKind};

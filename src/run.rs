@@ -3,18 +3,21 @@
 mod explain;
 mod studies;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use anyhow::anyhow;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
 
 use crate::clients::git::{CommitId, Repository};
+use crate::clients::github::{Github, Pull};
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
 use crate::collect::Source;
 use crate::config::{Config, ConfigError};
-use crate::deliver::Published;
+use crate::deliver::pull::{self, Desk};
+use crate::deliver::{Did, Owners, PLACES, Published, undone};
 use crate::model::{Change, Group, Held, HoldReason, Learned, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
@@ -24,6 +27,7 @@ pub use explain::{Explained, Explanation, explain};
 pub struct World {
     config: Config,
     repository: Repository,
+    forge: Option<Github>,
     source: Source,
     kustomize: Option<Kustomize>,
     store: Store,
@@ -39,6 +43,8 @@ pub struct Planned {
     pub studies: Vec<Study>,
     /// The commit that it was made on.
     base: CommitId,
+    /// The pull requests of each rhythm's branch, or why they are not known.
+    pulls: anyhow::Result<BTreeMap<Rhythm, Vec<Pull>>>,
 }
 
 /// Reads everything, decides, edits in memory and proves. Writes nothing.
@@ -54,6 +60,7 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
 
     let mut snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
+    let pulls = world.pulls().await;
     let studies = studies::attach(world, &mut snapshot).await?;
     let runtime = Handle::current();
     let mut plan = blocking(|| {
@@ -62,6 +69,16 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         decide::plan(&snapshot, outlook, &world.config.decide())
     });
 
+    let committed = |commit: &str| pull::committed(&world.repository, commit);
+    let declined = pulls.iter().flatten().flat_map(|(rhythm, pulls)| pull::vetoes(pulls, *rhythm, committed));
+    let (mut vetoes, patience): (Vec<_>, _) = (declined.collect(), world.config.patience());
+    let all: Vec<Pull> = pulls.iter().flatten().flat_map(|(_, pulls)| pulls.clone()).collect();
+    vetoes.extend(undone::vetoes(&plan, &snapshot.past, &all, &world.config.commit.email, patience, &world.repository)?);
+    decide::hold(&mut plan, &vetoes, patience);
+    for rhythm in [Rhythm::Floor, Rhythm::Template] {
+        let kept = pull::kept(&plan, rhythm, &world.repository)?;
+        plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
+    }
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
     let committed = snapshot.workloads.iter().filter(|workload| workload.policy.route(Rhythm::Floor) == Route::Commit);
@@ -76,7 +93,7 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         plan.held.extend(proven.held.iter().cloned());
         groups.push(Group { route, rhythm, proven });
     }
-    Ok(Planned { plan, groups, studies, base })
+    Ok(Planned { plan, groups, studies, base, pulls })
 }
 
 /// What a run came to. A failure after the plan does not hide what was written before it.
@@ -89,7 +106,7 @@ pub struct Ran {
     pub failure: Option<anyhow::Error>,
 }
 
-/// As [`plan`]; then commits and pushes each group that travels by commit, and records what was decided.
+/// As [`plan`]; then commits and pushes each group that travels by commit, brings the pull requests up to date, and records what was decided.
 pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
     let runtime = Handle::current();
     let unkept = OnceLock::new();
@@ -115,14 +132,41 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
 /// Delivers one group after the other, each on what the one before left.
 async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Published>) -> anyhow::Result<()> {
     let mut base = planned.base;
+    let rebuild = async |group: &Group, base| world.rebuild(group, base).await;
     for group in planned.groups.iter().filter(|group| group.route == Route::Commit) {
-        let rebuild = async |group: &Group, base| world.rebuild(group, base).await;
         let mut group = group.clone();
         if base != planned.base {
             group.proven = world.rebuild(&group, base).await?;
         }
-        let done = deliver::publish(group, base, &planned.plan, &world.config.commit, &world.repository, rebuild).await?;
+        let done = deliver::publish(group, base, &planned.plan, &world.config.commit, &world.repository, &rebuild).await?;
         base = done.commit.unwrap_or(done.base);
+        published.push(done);
+    }
+    if world.config.paused {
+        return Ok(()); // what stands stays as it is
+    }
+    // Without knowing what people closed, nothing is proposed.
+    let pulls = planned.pulls.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+    let owners = blocking(|| world.owners(base))?;
+    for group in planned.groups.iter().filter(|group| group.route == Route::PullRequest) {
+        let desk = Desk {
+            plan: &planned.plan,
+            settings: &world.config.commit,
+            look: &world.config.pull_request,
+            repository: &world.repository,
+            forge: world.forge.as_ref(),
+            patience: world.config.patience(),
+            owners: &owners,
+        };
+        let mut group = group.clone();
+        if base != planned.base {
+            group.proven = world.rebuild(&group, base).await?;
+        }
+        let pulls = pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice);
+        let done = pull::propose(group, base, pulls, desk, &rebuild).await?;
+        if let Some(standing) = done.standing.as_ref().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
+            world.store.put_report(&standing.branch, standing.report.as_deref()).await?;
+        }
         published.push(done);
     }
     Ok(())
@@ -134,14 +178,45 @@ impl World {
         let settings = config.repository()?;
         let source = Source::open(&config.metrics).map_err(|error| ConfigError(error.to_string()))?;
         let store = Store::open(&config.state.path)?;
-        let repository = blocking(|| Repository::open(settings, &config.cache()))?;
+        let forge = match config.github()? {
+            Some((settings, slug)) => Some(Github::open(settings, slug).map_err(|error| ConfigError(error.to_string()))?),
+            None => None,
+        };
+        let mut settings = settings.clone();
+        if let Some(forge) = &forge
+            && settings.takes_token()
+        {
+            settings.password = Some(forge.token().await?);
+        }
+        let repository = blocking(|| Repository::open(&settings, &config.cache()))?;
         let kustomize = Kustomize::find(&config.render).await.map_err(|error| ConfigError(error.to_string()))?;
-        Ok(Self { config, repository, source, kustomize, store })
+        Ok(Self { config, repository, forge, source, kustomize, store })
     }
 
     /// The config repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// What GitHub holds for our branches; nothing without it.
+    async fn pulls(&self) -> anyhow::Result<BTreeMap<Rhythm, Vec<Pull>>> {
+        let mut all = BTreeMap::new();
+        if let Some(forge) = &self.forge {
+            for rhythm in [Rhythm::Floor, Rhythm::Template] {
+                all.insert(rhythm, forge.pulls(&pull::branch(&self.repository, rhythm)).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Who reviews which file.
+    fn owners(&self, at: CommitId) -> anyhow::Result<Owners> {
+        for path in PLACES.iter().filter_map(|path| RepoPath::parse(path)) {
+            if let Some((_, bytes)) = self.repository.file(at, &path)? {
+                return Ok(Owners::parse(&String::from_utf8_lossy(&bytes)));
+            }
+        }
+        Ok(Owners::default())
     }
 
     /// The group's changes, edited and proven anew on another commit. A value that someone else set meanwhile is theirs.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::deliver::{Published, message, sparkline};
+use crate::deliver::{Published, Standing, message, sparkline};
 use crate::demo;
 use crate::model::plan::Outlook;
 use crate::model::{Held, Plan, Proof, Sited, Window};
@@ -34,6 +34,7 @@ pub(super) struct Report {
     changes: Vec<Shown>,
     held: Vec<Held>,
     commits: Vec<Committed>,
+    pulls: Vec<Standing>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,11 +61,12 @@ impl Report {
         let Plan { at, window, outlooks, mut held, .. } = planned.plan;
         // What was written says more than what was planned, where the branch had moved.
         let mut groups = planned.groups;
-        let mut commits = Vec::new();
+        let (mut commits, mut pulls) = (Vec::new(), Vec::new());
         for done in published {
             if let Some(commit) = done.commit {
                 commits.push(Committed { id: commit.to_string(), changes: done.group.proven.changes().count(), tries: done.tries });
             }
+            pulls.extend(done.standing);
             if let Some(group) = groups.iter_mut().find(|group| (group.route, group.rhythm) == (done.group.route, done.group.rhythm)) {
                 held.extend(done.group.proven.held.iter().filter(|held| !group.proven.held.contains(held)).cloned());
                 *group = done.group;
@@ -76,7 +78,7 @@ impl Report {
             because: sited.change.reasons.iter().map(message::reason).collect(),
         };
         let changes = groups.iter().flat_map(|group| group.proven.changes().map(shown).collect::<Vec<_>>()).collect();
-        Self { at, window, outlooks, changes, held, commits }
+        Self { at, window, outlooks, changes, held, commits, pulls }
     }
 
     /// Whether something is held because of an error.
@@ -224,6 +226,9 @@ impl Report {
         let mut summary = format!("{}{proof}; {} held.", plural(self.changes.len(), "change"), self.held.len());
         for Committed { id, changes, .. } in &self.commits {
             let _ = write!(summary, "\nPushed commit {} with {}.", &id[..id.len().min(12)], plural(*changes, "change"));
+        }
+        for line in self.pulls.iter().filter_map(message::standing) {
+            let _ = write!(summary, "\n{line}");
         }
         summary
     }

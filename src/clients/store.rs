@@ -20,6 +20,8 @@ const RECORDS: &str = "records";
 const STUDIES: &str = "studies.json";
 /// The folder of what was learned: one object a signal.
 const LEARNED: &str = "learned";
+/// The folder of reports on branches that have no pull request.
+const REPORTS: &str = "reports";
 /// What was learned is learned anew each day; what was not for so long is of a signal that is gone.
 const UNUSED: TimeDelta = TimeDelta::days(3);
 /// Records are kept this long.
@@ -118,6 +120,20 @@ impl Store {
         let text = serde_json::to_string_pretty(&studies)? + "\n";
         let context = || format!("cannot write `{STUDIES}` into the state `{}`: is there space, and may this user write?", self.label);
         self.objects.put(&Key::from(STUDIES), text.into_bytes().into()).await.map(|_| ()).with_context(context)
+    }
+
+    /// Writes the report on a branch of ours, or removes what was there.
+    pub async fn put_report(&self, branch: &str, text: Option<&str>) -> anyhow::Result<()> {
+        let name = format!("{REPORTS}/{}.md", branch.replace('/', "-"));
+        let key = Key::from(name.as_str());
+        let done = match text {
+            Some(text) => self.objects.put(&key, text.to_owned().into_bytes().into()).await.map(|_| ()),
+            None => match self.objects.delete(&key).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                done => done,
+            },
+        };
+        done.with_context(|| format!("cannot write `{name}` into the state `{}`: is there space, and may this user write?", self.label))
     }
 
     /// What an earlier run learned under a name. What cannot be read is learned anew.

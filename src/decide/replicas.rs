@@ -6,7 +6,8 @@ use crate::model::plan::Outlook;
 use crate::model::policy::DEFAULT_PRICE;
 use crate::model::snapshot::Driven;
 use crate::model::{
-    Aim, Demand, Field, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot, Value,
+    Aim, Bytes, Demand, Field, Forecast, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot,
+    Value,
 };
 
 use super::guards::{self, Deferral, Past};
@@ -37,8 +38,9 @@ struct Floor {
 }
 
 /// What one signal asks for, and the HPA that adds replicas for it by itself.
-struct Asked {
+struct Asked<'a> {
     outlook: Outlook,
+    forecast: &'a Forecast,
     reactive: Option<Hpa>,
     /// Where its price comes from.
     priced: Option<Reason>,
@@ -74,13 +76,13 @@ pub(super) fn decide(
 }
 
 /// The need of one signal.
-fn ask(
+fn ask<'a>(
     workload: &Observed,
     driven: &Driven,
-    foreseen: &Result<Foreseen, HoldReason>,
+    foreseen: &'a Result<Foreseen, HoldReason>,
     floor: &Floor,
     snapshot: &Snapshot,
-) -> Result<Asked, HoldReason> {
+) -> Result<Asked<'a>, HoldReason> {
     let Foreseen { window, demand: history, forecast, borrowed } = foreseen.as_ref().map_err(Clone::clone)?;
     let capacity = capacity(workload, driven)?;
     let spec = &workload.policy.spec;
@@ -102,6 +104,7 @@ fn ask(
         peak: demand,
         high: forecast.high(),
         capacity,
+        requests: requests(workload),
         now: floor.now.unwrap_or(floor.implied),
         floor: needed,
         censored: workload.censored.share(snapshot.now, CENSORED_OVER.min(TimeDelta::minutes(history.len() as i64))),
@@ -111,7 +114,7 @@ fn ask(
         study: driven.study.as_ref().ok().cloned(),
         unstudied: driven.study.as_ref().err().cloned(),
     };
-    Ok(Asked { outlook, reactive, priced, spare: needed - replicas })
+    Ok(Asked { outlook, forecast, reactive, priced, spare: needed - replicas })
 }
 
 /// From what the signals ask for to one floor, through the guards.
@@ -124,7 +127,7 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         missing.iter().map(hold).collect()
     };
     // Of equals it is the one that the policy names first.
-    let Some(Asked { outlook, reactive, priced, spare }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor) else {
+    let Some(Asked { outlook, forecast, reactive, priced, spare }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor) else {
         return hold_missing(None);
     };
     let Outlook { signal, now, floor: needed, capacity, .. } = outlook;
@@ -162,6 +165,8 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
     if let Some(why) = guards::hold(workload, past, now, to, snapshot.now) {
         return hold_at(to, why);
     }
+    let risk = |replicas| 1.0 - Need::of(forecast, replicas, *capacity).quantile;
+    reasons.push(Reason::Risk { before: risk(now), after: risk(to) });
     let mut decisions = vec![Decision::Change {
         object: floor.object.clone(),
         field: floor.field,
@@ -179,6 +184,13 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         });
     }
     decisions
+}
+
+/// What one replica requests.
+fn requests(workload: &Observed) -> (Millicores, Bytes) {
+    let containers = &workload.rendered.containers;
+    let cpu = containers.iter().filter_map(|container| container.cpu_request).map(|cpu| cpu.0).sum();
+    (Millicores(cpu), Bytes(containers.iter().filter_map(|container| container.memory_request).map(|memory| memory.0).sum()))
 }
 
 /// Who owns the count: one writer a field.

@@ -166,7 +166,10 @@ fn spare_replicas_are_added_by_the_square_root() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {spare: 1.0, stepUp: 9}";
     let plan = plan_for(workload(spec, 2, Scaler::None), 40.0);
     assert_eq!((floors(&plan), plan.outlooks[0].floor), (vec![(Field::Replicas, 6)], 6));
-    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Spare { added: 2, spare: 1.0 }]));
+    assert!(matches!(
+        plan.changes[0].reasons[..],
+        [Reason::PeakDemand { .. }, Reason::Spare { added: 2, spare: 1.0 }, Reason::Risk { before: 1.0, after: 0.0 }]
+    ));
     assert_eq!(floors(&plan_for(workload(&spec.replace("1.0", "0"), 2, Scaler::None), 40.0)), [(Field::Replicas, 4)]);
 }
 
@@ -175,7 +178,10 @@ fn bounds_hold_whatever_the_forecast_says() {
     let spec = "signal: requests, capacityPerReplica: 10, replicas: {min: 3, max: 7, stepUp: 10}";
     assert_eq!(floors(&plan_for(workload(spec, 5, Scaler::None), 500.0)), [(Field::Replicas, 7)]);
     let plan = plan_for(workload(spec, 5, Scaler::None), 1e12);
-    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::AtMost { bound: 7, .. }]));
+    assert!(matches!(
+        plan.changes[0].reasons[..],
+        [Reason::PeakDemand { .. }, Reason::AtMost { bound: 7, .. }, Reason::Risk { before: 1.0, after: 1.0 }]
+    ));
     // The autoscaler's own ceiling bounds the floor; a policy that allows more raises it, with room above.
     let own = "signal: requests, capacityPerReplica: 10, replicas: {stepUp: 10}";
     assert_eq!(floors(&plan_for(workload(own, 5, hpa(Some(5), 8)), 500.0)), [(Field::MinReplicas, 8)]);
@@ -223,7 +229,9 @@ fn a_floor_falls_only_to_the_most_that_was_wanted_lately() {
     let plan = fall(spec, vec![wanted(40, 9), wanted(20, 5), wanted(10, 4)]);
     assert_eq!(floors(&plan), [(Field::Replicas, 5)]);
     let over = TimeDelta::minutes(30);
-    assert!(matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Deferred { wanted: 1, over: o }] if o == over));
+    assert!(
+        matches!(plan.changes[0].reasons[..], [Reason::PeakDemand { .. }, Reason::Deferred { wanted: 1, over: o }, Reason::Risk { before: 0.0, after: 0.0 }] if o == over)
+    );
     let plan = fall(spec, vec![wanted(25, 12), wanted(20, 9), wanted(10, 4)]);
     assert_eq!(plan.held[0].why, HoldReason::Deferred { over, until: now() + TimeDelta::minutes(10) }, "twenty minutes ago it was needed");
     assert!(!plan.held[0].why.is_error() && plan.held[0].wanted == Some(Value::Count(1)));
@@ -254,7 +262,7 @@ fn of_several_signals_the_largest_need_wins() {
     );
     assert!(matches!(
         plan.changes[0].reasons[..],
-        [Reason::PeakDemand { signal: Signal::Cpu, .. }, Reason::OtherSignal { signal: Signal::Requests, needed: 6 }]
+        [Reason::PeakDemand { signal: Signal::Cpu, .. }, Reason::OtherSignal { signal: Signal::Requests, needed: 6 }, Reason::Risk { .. }]
     ));
     let record = &Record::of_run(&plan, [])[0];
     assert_eq!((record.floor, record.peak), (Some(8), Some(15.0)), "what won");

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::{Did, Standing, Stay};
 use crate::model::edit::Group;
 use crate::model::{
     Borrowed, Bytes, Cause, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study,
@@ -54,8 +55,21 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
     text
 }
 
+/// The trailer that says for machines what a commit of ours changes.
+pub const PROPOSAL: &str = "Prescale-Proposal";
+
+/// A message with one more trailer.
+pub fn with_trailer(message: &str, name: &str, value: &str) -> String {
+    format!("{}\n{name}: {value}\n", message.trim_end())
+}
+
+/// The value of a trailer.
+pub fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    message.lines().rev().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(": ")).map(str::trim)
+}
+
 /// What moves, in one line.
-fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
+pub(super) fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
     let what = match rhythm {
         Rhythm::Floor => "floor",
         Rhythm::Template if changes.iter().all(|change| matches!(change.field, Field::Request { .. } | Field::Limit { .. })) => "request",
@@ -76,6 +90,30 @@ fn subject(changes: &[&Change], rhythm: Rhythm) -> String {
     let plural = if changes.len() == 1 { "" } else { "s" };
     let counted = format!("Set {} {what}{plural}", changes.len());
     counted.chars().take(SUBJECT).collect()
+}
+
+/// What became of a group's pull request, in one line; `None` where there is nothing to tell.
+pub fn standing(standing: &Standing) -> Option<String> {
+    let Standing { branch, number, url, did, .. } = standing;
+    let what = number.map_or_else(|| format!("branch {branch}"), |number| format!("pull request #{number}"));
+    let told = match did {
+        Did::Nothing if number.is_none() => return None,
+        Did::Nothing => format!("{what} is as it should be"),
+        Did::Stayed(Stay::Foreign) => {
+            format!("{what} is left alone: `{branch}` holds a commit of someone else; merge it, or delete the branch")
+        }
+        Did::Stayed(Stay::Held) => format!("{what} is left alone: its box \"leave it as it is\" is ticked"),
+        Did::Stayed(Stay::Queued) => format!("{what} is left alone: it waits in a merge queue"),
+        Did::Opened => format!("Opened {what}"),
+        Did::Updated => format!("Updated {what}"),
+        Did::Withdrawn if number.is_some() => format!("Closed {what}: there is nothing left to change"),
+        Did::Withdrawn => format!("Removed {what}: there is nothing left to change"),
+    };
+    let mut told = told;
+    if let Some(first) = told.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    Some(url.as_ref().map_or(told.clone(), |url| format!("{told} ({url})")) + ".")
 }
 
 /// Where a value stands, in words.
@@ -140,6 +178,11 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Spare { added, spare } => {
             format!("{added} of them spare: {} times the square root of those that are busy", trimmed(*spare, 2))
         }
+        Reason::Kept => "as it was proposed before: nothing newer is known".to_owned(),
+        Reason::Risk { before, after } => {
+            let share = |risk: f64| trimmed(risk * 100.0, usize::from(risk < 0.1));
+            format!("demand exceeds it in {} of 100 windows like this one, and what is there now in {}", share(*after), share(*before))
+        }
         Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
@@ -190,6 +233,10 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::Unchanged => "already as planned".to_owned(),
         HoldReason::TooSmall { change, least } => {
             format!("{:+.0} % is less than the {} % that is worth a change", change * 100.0, trimmed(least * 100.0, 0))
+        }
+        HoldReason::Vetoed { by, band, until } => {
+            let percent = trimmed(band * 100.0, 0);
+            format!("{by}; it rests until what it is made from has moved by {percent} %, or {}", until.format("%Y-%m-%d %H:%M UTC"))
         }
         HoldReason::Paused { by } => format!("paused by {by}"),
         HoldReason::CoolingDown { until } => {
@@ -262,7 +309,7 @@ pub fn amount(value: f64, signal: &Signal) -> String {
 }
 
 /// A span as people say it.
-fn span(span: chrono::TimeDelta) -> String {
+pub fn span(span: chrono::TimeDelta) -> String {
     match span.num_minutes() {
         minutes if minutes >= 2 * 24 * 60 => format!("{} days", trimmed(minutes as f64 / 1440.0, 1)),
         minutes if minutes >= 120 => format!("{} hours", trimmed(minutes as f64 / 60.0, 1)),

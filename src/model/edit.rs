@@ -132,9 +132,11 @@ pub struct Group {
 
 impl Group {
     /// Every kind of group, in the order in which they are delivered.
-    pub const KINDS: [(Route, Rhythm); 4] = [
+    pub const KINDS: [(Route, Rhythm); 6] = [
         (Route::Commit, Rhythm::Floor),
         (Route::Commit, Rhythm::Template),
+        (Route::PullRequest, Rhythm::Floor),
+        (Route::PullRequest, Rhythm::Template),
         (Route::Observe, Rhythm::Floor),
         (Route::Observe, Rhythm::Template),
     ];

@@ -250,3 +250,12 @@ pub enum Rhythm {
     /// Rarely: a change of the pod template restarts every pod, and one of an HPA's target moves its scale point.
     Template,
 }
+
+impl fmt::Display for Rhythm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Floor => "floors",
+            Self::Template => "templates",
+        })
+    }
+}

@@ -7,7 +7,9 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Borrowed, Field, HoldReason, NoStudy, ObjectRef, Place, Reason, RepoPath, Signal, Study, Value, Window, WorkloadId};
+use super::{
+    Borrowed, Bytes, Field, HoldReason, Millicores, NoStudy, ObjectRef, Place, Reason, RepoPath, Signal, Study, Value, Window, WorkloadId,
+};
 
 /// Which way a change travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub enum Route {
     /// Reported, never written.
     #[default]
     Observe,
+    /// A pull request, which people merge.
+    PullRequest,
     /// A commit to the tracked branch.
     Commit,
 }
@@ -24,6 +28,7 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Observe => "observe",
+            Self::PullRequest => "pullRequest",
             Self::Commit => "commit",
         })
     }
@@ -96,6 +101,8 @@ pub struct Outlook {
     pub high: f64,
     /// What one replica carries.
     pub capacity: f64,
+    /// What one replica requests, all its containers together.
+    pub requests: (Millicores, Bytes),
     /// The floor in Git now.
     pub now: u32,
     /// The floor that the window needs, before guards.

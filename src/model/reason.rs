@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::seconds;
-use super::{Borrowed, Cause, NoStudy, ObjectRef, Place, Quantity, Refusal, Resource, Signal};
+use super::{Borrowed, Cause, NoStudy, ObjectRef, Place, Quantity, Refusal, Resource, Signal, VetoedBy};
 
 /// Why a value is what it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ pub enum Reason {
         added: u32,
         /// How many square roots.
         spare: f64,
+    },
+    /// Nothing newer is known of it: it is as its pull request proposed it before.
+    Kept,
+    /// How likely demand exceeds the floor within the window.
+    Risk {
+        /// With the floor as it is, 0–1.
+        before: f64,
+        /// With the one that is written.
+        after: f64,
     },
     /// What another signal asks for; the largest need wins.
     OtherSignal {
@@ -143,6 +152,15 @@ pub enum HoldReason {
         change: f64,
         /// The least that is worth a change.
         least: f64,
+    },
+    /// Someone decided against it.
+    Vetoed {
+        /// How.
+        by: VetoedBy,
+        /// The share by which what it is made from must move before that.
+        band: f64,
+        /// When the veto ends in any case.
+        until: DateTime<Utc>,
     },
     /// A switch stops all writing.
     Paused {
@@ -272,6 +290,7 @@ impl HoldReason {
             self,
             Self::Unchanged
                 | Self::TooSmall { .. }
+                | Self::Vetoed { .. }
                 | Self::Paused { .. }
                 | Self::CoolingDown { .. }
                 | Self::Deferred { .. }
@@ -291,6 +310,7 @@ impl HoldReason {
         match self {
             Self::Unchanged => "unchanged",
             Self::TooSmall { .. } => "too-small",
+            Self::Vetoed { .. } => "vetoed",
             Self::Paused { .. } => "paused",
             Self::CoolingDown { .. } => "cooling-down",
             Self::Deferred { .. } => "deferred",

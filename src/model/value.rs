@@ -65,6 +65,18 @@ impl ValueType {
 }
 
 impl Value {
+    /// It as a number: milli-CPUs, bytes, percent or seconds. `None` for text and schedules.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Count(count) => Some(f64::from(*count)),
+            Self::Cpu(cpu) => Some(cpu.0 as f64),
+            Self::Memory(memory) => Some(memory.0 as f64),
+            Self::Percent(percent) => Some(f64::from(percent.0)),
+            Self::Stabilization(seconds) => Some(f64::from(seconds.0)),
+            Self::Text(_) | Self::Schedule(_) => None,
+        }
+    }
+
     /// Its type.
     pub fn value_type(&self) -> ValueType {
         match self {

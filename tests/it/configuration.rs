@@ -6,7 +6,8 @@ use prescale::config::Config;
 use serde_json::Value;
 
 /// Every section that is left out by default, put in.
-const FULL: &str = "{repository: {url: 'file:///config.git'}, metrics: {prometheus: {url: 'http://localhost:9090'}}}";
+const FULL: &str = "{repository: {url: 'file:///config.git'}, metrics: {prometheus: {url: 'http://localhost:9090'}}, \
+                    github: {app: {id: 1, privateKeyFile: /k}}, pullRequest: {prices: {coreHour: 1, gibHour: 1}}}";
 
 /// The dotted paths of all leaves; a mapping whose keys are the user's own is one.
 fn leaves(path: &str, value: &Value, found: &mut Vec<String>) {
@@ -56,6 +57,8 @@ fn every_key_can_be_set_by_the_environment() {
         ("DECISION__STUDIES_PER_RUN", "3", "/decision/studiesPerRun", 3.into()),
         ("RENDER__PROGRAM", "none", "/render/program", "none".into()),
         ("STATE__PATH", "/s", "/state/path", "/s".into()),
+        ("PULL_REQUEST__AUTO_MERGE", "rebase", "/pullRequest/autoMerge", "rebase".into()),
+        ("GITHUB__TOKEN_FILE", "/t", "/github/tokenFile", "/t".into()),
         ("COMMIT__SIGN_OFF", "true", "/commit/signOff", Value::Bool(true)),
     ] {
         let config = set(&[url, (name, value)]).unwrap_or_else(|e| panic!("{name}: {e}"));

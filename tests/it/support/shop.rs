@@ -8,7 +8,7 @@ use prescale::demo;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::git::git;
+use super::git::{git, git_command};
 
 /// The built binary, without any configuration of this machine.
 pub(crate) fn prescale(args: &[&str]) -> Command {
@@ -107,6 +107,11 @@ impl Shop {
 
     /// Changes files of the repository as a person would; `None` removes one.
     pub(crate) fn commit(&self, files: &[(&str, Option<&str>)]) {
+        self.commit_at("2026-01-01T00:00:00Z", files);
+    }
+
+    /// As [`Shop::commit`], at an instant.
+    pub(crate) fn commit_at(&self, at: &str, files: &[(&str, Option<&str>)]) {
         let work = self.root.path().join("work");
         git(self.root.path(), &["clone", "-q", self.bare().to_str().unwrap(), work.to_str().unwrap()]);
         for (path, text) in files {
@@ -120,7 +125,8 @@ impl Shop {
             }
         }
         git(&work, &["add", "-A"]);
-        git(&work, &["commit", "-qm", "Change the shop by hand"]);
+        let commit = git_command(&work).env("GIT_COMMITTER_DATE", at).args(["commit", "-qm", "Change the shop by hand"]).status();
+        assert!(commit.unwrap().success());
         git(&work, &["push", "-q", "origin", "HEAD:main"]);
         std::fs::remove_dir_all(work).unwrap();
     }

@@ -1,0 +1,588 @@
+//! A pull request's text, all of it. Pure.
+//!
+//! GitHub takes 65,536 characters; the text keeps to that for any number of workloads: what matters most comes first, and what has no room is
+//! counted instead.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::{Prices, message, sparkline};
+use crate::clients::git::CommitId;
+use crate::model::edit::Group;
+use crate::model::plan::Outlook;
+use crate::model::{
+    Bytes, Change, Field, Held, Millicores, Patience, Plan, Proof, Proposal, Proposed, Reason, Resource, Rhythm, Signal, Value,
+};
+
+/// The most characters of a body.
+const MOST: usize = 65_536;
+/// The most characters of a title.
+const MOST_TITLE: usize = 256;
+/// The share of the body that the table, the charts and the machine's part may take each.
+const PARTS: usize = MOST / 4;
+/// Hours in a month, on average.
+const MONTH: f64 = 730.0;
+
+/// What a person may ask of us by ticking a box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boxes {
+    /// Make it anew on the newest base.
+    pub rebase: bool,
+    /// Leave it as it is.
+    pub hold: bool,
+    /// Say more.
+    pub explain: bool,
+}
+
+/// All that a body is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The group that it carries.
+    pub group: &'a Group,
+    /// The plan that the group is of.
+    pub plan: &'a Plan,
+    /// The commit that the branch holds.
+    pub head: CommitId,
+    /// The commit that it was made on.
+    pub base: CommitId,
+    /// The branch that it goes into.
+    pub target: &'a str,
+    /// What it proposed before.
+    pub before: Option<&'a Proposal>,
+    /// When a veto on it would end.
+    pub patience: Patience,
+    /// What things cost; the column is left out without.
+    pub prices: Option<&'a Prices>,
+    /// Whether its labels and the like are still to come.
+    pub is_new: bool,
+}
+
+/// The title.
+pub fn title(group: &Group) -> String {
+    message::subject(&group.proven.changes().map(|(sited, _)| &sited.change).collect::<Vec<_>>(), group.rhythm)
+        .chars()
+        .take(MOST_TITLE)
+        .collect()
+}
+
+/// The body.
+pub fn body(facts: &Facts) -> String {
+    let Facts { group, plan, head, target, .. } = facts;
+    let mut text = format!("{}\n{}\n", marker(target, group.rhythm), mark("head", &head.to_string()));
+    if facts.is_new {
+        let _ = writeln!(text, "{}", mark("new", "yes"));
+    }
+    let changes: Vec<&Change> = group.proven.changes().map(|(sited, _)| &sited.change).collect();
+    let s = if changes.len() == 1 { "" } else { "s" };
+    let window = (plan.window.from.format("%Y-%m-%d %H:%M"), plan.window.to.format("%H:%M UTC"));
+    let _ = writeln!(text, "Prescale proposes {} change{s}, for what is expected between {} and {}.\n", changes.len(), window.0, window.1);
+    let foot = foot(facts);
+    let word = Proposal::of(group.rhythm, facts.base.to_string(), group.proven.changes().map(|(sited, _)| sited)).to_word();
+    let machine = if word.len() <= PARTS {
+        format!("{}\n", mark("proposal", &word))
+    } else {
+        "The changes in full, for machines, are in the commit's `Prescale-Proposal` trailer.\n".to_owned()
+    };
+    let room = MOST - text.chars().count() - foot.chars().count() - machine.len();
+    let mut room = room.saturating_sub(200); // the lines that count what has no room
+    table(&mut text, facts, &changes, &mut room);
+    superseded(&mut text, facts, &changes, &mut room);
+    proofs(&mut text, group, &mut room);
+    held(&mut text, &group.proven.held, &plan.held, &changes, &mut room);
+    charts(&mut text, plan, &changes, &mut room);
+    text + &foot + &machine
+}
+
+/// The body of a pull request that has nothing left to propose, from the one that it had.
+pub fn withdrawn(before: &str) -> String {
+    let note = "There is nothing left to change: Prescale closed this pull request. That is no veto.";
+    let kept: String = before.chars().take(MOST - 300).collect();
+    format!("{}\n{note}\n\n{kept}", mark("withdrawn", "yes"))
+}
+
+/// Whether Prescale closed it itself.
+pub fn is_withdrawn(body: &str) -> bool {
+    find(body, "withdrawn").is_some()
+}
+
+/// Whether its labels and the like are still to come.
+pub fn is_new(body: &str) -> bool {
+    find(body, "new").is_some()
+}
+
+/// Whether it is the pull request of a group.
+pub fn is_of(body: &str, target: &str, rhythm: Rhythm) -> bool {
+    body.contains(&marker(target, rhythm))
+}
+
+/// The commit that a body speaks of.
+pub fn head(body: &str) -> Option<&str> {
+    find(body, "head")
+}
+
+/// What a body proposes; `None` where someone edited it out.
+pub fn proposal(body: &str) -> Option<Proposal> {
+    Proposal::from_word(find(body, "proposal")?)
+}
+
+/// The boxes that are ticked.
+pub fn boxes(body: &str) -> Boxes {
+    let ticked = |name: &str| {
+        let is_box = |line: &str| line.contains(&mark("box", name));
+        body.lines().any(|line| is_box(line) && line.trim_start().to_lowercase().starts_with("- [x]"))
+    };
+    Boxes { rebase: ticked("rebase"), hold: ticked("hold"), explain: ticked("explain") }
+}
+
+/// The longer answer to a ticked box: every reason and every proof, as the commit tells them.
+pub fn explanation(group: &Group, plan: &Plan) -> String {
+    let text = message::commit(group, plan, None);
+    let kept: String = text.replace("```", "'''").chars().take(MOST - 100).collect();
+    format!("All that is known of these changes:\n\n```text\n{kept}\n```\n")
+}
+
+/// What tells a group's pull request from any other.
+fn marker(target: &str, rhythm: Rhythm) -> String {
+    mark("group", &format!("{target} {rhythm}"))
+}
+
+/// A remark that people do not see.
+fn mark(name: &str, value: &str) -> String {
+    format!("<!-- prescale:{name} {value} -->")
+}
+
+/// The value of a remark.
+fn find<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = body.split_once(&format!("<!-- prescale:{name} "))?;
+    rest.split_once(" -->").map(|(value, _)| value)
+}
+
+/// Appends lines while there is room for them; the number that had none.
+fn fill(text: &mut String, room: &mut usize, most: usize, lines: impl IntoIterator<Item = String>) -> usize {
+    let mut left = most.min(*room);
+    let mut lines = lines.into_iter();
+    for line in lines.by_ref() {
+        let length = line.chars().count() + 1;
+        if length > left {
+            return 1 + lines.count();
+        }
+        left -= length;
+        *room -= length;
+        text.push_str(&line);
+        text.push('\n');
+    }
+    0
+}
+
+fn table(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut usize) {
+    let cost = facts.prices.is_some();
+    let (name, rule) = if cost { (" cost a month |", "---:|") } else { ("", "") };
+    let head = format!("| workload | field | now | proposed | why |{name} risk now | risk then |\n|---|---|---:|---:|---|{rule}---:|---:|");
+    let row = |change: &&Change| {
+        let outlook = outlook_of(facts.plan, change);
+        let cost = facts.prices.map_or_else(String::new, |prices| {
+            let cost = outlook.and_then(|outlook| monthly(change, outlook, prices));
+            format!(" {} |", cost.map_or("–".to_owned(), |cost| format!("{cost:+.2} {}", cell(&prices.currency))))
+        });
+        let (before, after) =
+            risk(change).map_or(("–".to_owned(), "–".to_owned()), |(before, after)| (percent(before), percent(after)));
+        let from = change.from.as_ref().map_or("unset".to_owned(), ToString::to_string);
+        let why = change.reasons.first().map(message::reason).unwrap_or_default();
+        format!(
+            "| {} | {} | {} | **{}** | {} |{cost} {before} | {after} |",
+            cell(&change.workload.to_string()),
+            cell(&change.field.to_string()),
+            cell(&from),
+            cell(&change.to.to_string()),
+            cell(&why)
+        )
+    };
+    let mut lines = vec![head];
+    lines.extend(changes.iter().map(row));
+    let more = fill(text, room, PARTS, lines);
+    count(text, more, "change", "they are in the commit's message");
+    if changes.iter().any(|change| risk(change).is_some()) {
+        text.push_str("\nRisk: how likely demand exceeds the floor within the window.\n");
+    }
+    text.push('\n');
+}
+
+/// What was proposed before and is no longer.
+fn superseded(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut usize) {
+    let is_kept = |old: &&Proposed| {
+        let key = (&old.change.overlay, &old.change.object, &old.change.field, &old.change.to);
+        changes.iter().any(|change| (&change.overlay, &change.object, &change.field, &change.to) == key)
+    };
+    let gone = facts.before.into_iter().flat_map(|before| &before.changes).filter(|old| !is_kept(old));
+    let line =
+        |old: &Proposed| format!("- ~~{} {}: {}~~", cell(&old.workload.to_string()), old.change.field, cell(&old.change.to.to_string()));
+    let mut lines: Vec<String> = gone.map(line).collect();
+    if !lines.is_empty() {
+        lines.insert(0, "No longer proposed:\n".to_owned());
+        let more = fill(text, room, PARTS / 4, lines);
+        count(text, more, "change", "no longer proposed either");
+        text.push('\n');
+    }
+}
+
+fn proofs(text: &mut String, group: &Group, room: &mut usize) {
+    let line = |(overlay, proof): (&crate::model::RepoPath, &Proof)| match proof {
+        Proof::Rendered { before, after, by, along, .. } => {
+            let along: Vec<String> = along.iter().map(|other| format!("`{other}`")).collect();
+            let along = if along.is_empty() { String::new() } else { format!("; {} renders the same and moves along", along.join(", ")) };
+            format!(
+                "- `{overlay}`: rendered before and after by {by}; only these fields differ ({}…{}){along}",
+                &before[..12],
+                &after[..12]
+            )
+        }
+        Proof::NotRendered { why } => format!("- `{overlay}`: **not rendered**: {why}"),
+    };
+    let mut lines = vec!["### Proof\n".to_owned()];
+    lines.extend(group.proven.overlays.iter().map(|overlay| line((&overlay.edit.overlay, &overlay.proof))));
+    let more = fill(text, room, PARTS / 2, lines);
+    count(text, more, "overlay", "proven in the same way");
+    text.push('\n');
+}
+
+/// What was held back of the workloads that this is about, and of others.
+fn held(text: &mut String, group: &[Held], plan: &[Held], changes: &[&Change], room: &mut usize) {
+    let mut seen: Vec<&Held> = Vec::new();
+    let told = group.iter().chain(plan).filter(|held| held.why.code() != "unchanged");
+    for held in told {
+        if !seen.contains(&held) {
+            seen.push(held);
+        }
+    }
+    // Those of the same workloads come first.
+    let here: BTreeSet<_> = changes.iter().map(|change| (&change.overlay, &change.workload)).collect();
+    seen.sort_by_key(|held| !here.contains(&(&held.overlay, &held.workload)));
+    if seen.is_empty() {
+        return;
+    }
+    let line = |held: &&Held| {
+        let field = held.field.as_ref().map_or(String::new(), |field| format!(" {field}"));
+        let wanted = held.wanted.as_ref().map_or(String::new(), |wanted| format!(" ({wanted} wanted)"));
+        format!("- {}{field}{wanted}: {}", cell(&held.workload.to_string()), cell(&message::held(&held.why)))
+    };
+    let mut lines = vec!["<details><summary>Held back, and why</summary>\n".to_owned()];
+    lines.extend(seen.iter().map(line));
+    let more = fill(text, room, PARTS / 2, lines);
+    count(text, more, "field", "held as well");
+    text.push_str("\n</details>\n\n");
+}
+
+fn charts(text: &mut String, plan: &Plan, changes: &[&Change], room: &mut usize) {
+    let mut seen = BTreeSet::new();
+    let charts = changes.iter().filter_map(|change| {
+        let outlook = outlook_of(plan, change)?;
+        seen.insert((&outlook.overlay, &outlook.workload)).then(|| chart(outlook, changes))
+    });
+    let more = fill(text, room, usize::MAX, charts);
+    count(text, more, "chart", "there is no room for them here");
+}
+
+/// One workload's day behind and day ahead.
+fn chart(outlook: &Outlook, changes: &[&Change]) -> String {
+    let (history, ahead) = sparkline::pair(&outlook.history, &outlook.ahead);
+    let unit = match &outlook.signal {
+        Signal::Promql(_) => "demand",
+        signal => signal.unit(),
+    };
+    let mut past: Vec<f64> = Vec::new();
+    for value in &outlook.history {
+        // A gap is drawn as what was before it.
+        past.push(value.or(past.last().copied()).unwrap_or(0.0));
+    }
+    let is_floor = |change: &&&Change| {
+        (&change.overlay, &change.workload) == (&outlook.overlay, &outlook.workload)
+            && matches!(change.field, Field::Replicas | Field::MinReplicas | Field::MinReplicaCount)
+    };
+    let then = changes.iter().find(is_floor).and_then(|change| if let Value::Count(to) = change.to { Some(to) } else { None });
+    let floor = |replicas: u32| f64::from(replicas) * outlook.capacity;
+    let floors = past.iter().map(|_| floor(outlook.now)).chain(outlook.ahead.iter().map(|_| floor(then.unwrap_or(outlook.now))));
+    let most = past.iter().chain(&outlook.ahead).copied().chain(floors.clone()).fold(0.0, f64::max);
+    let list = |values: &mut dyn Iterator<Item = f64>| values.map(|value| message::trimmed(round(value), 6)).collect::<Vec<_>>().join(", ");
+    let bars = list(&mut past.iter().copied().chain(outlook.ahead.iter().map(|_| 0.0)));
+    let line = list(&mut past.iter().chain(&outlook.ahead).copied());
+    let floors = list(&mut floors.into_iter());
+    let capacity = message::amount(outlook.capacity, &outlook.signal);
+    let accuracy = outlook.study.as_ref().map_or(String::new(), |study| format!("\n{}\n", message::study(study)));
+    format!(
+        "<details><summary>{name}: {history} → {ahead}</summary>\n\nBars: measured, by the hour. Lines: what is expected ({model}), and what \
+         the floor carries ({now} → {then} replicas, {capacity} each).\n\n```mermaid\nxychart-beta\n  x-axis \"hours from now\" -{hours} --> \
+         {forward}\n  y-axis \"{unit}\" 0 --> {top}\n  bar [{bars}]\n  line [{line}]\n  line [{floors}]\n```\n{accuracy}\n</details>\n",
+        name = cell(&outlook.workload.to_string()),
+        model = outlook.model,
+        now = outlook.now,
+        then = then.unwrap_or(outlook.now),
+        hours = past.len().max(1),
+        forward = outlook.ahead.len().max(1),
+        top = message::trimmed(round(most * 1.1).max(1e-6), 6),
+    )
+}
+
+fn foot(facts: &Facts) -> String {
+    let box_of = |name: &str, words: &str| format!("- [ ] {} {words}\n", mark("box", name));
+    format!(
+        "### How to decide\n\nMerge it, and Argo CD syncs it; to undo it then, revert the merge. Close it, and these changes are not proposed \
+         again until what they are made from has moved by {} %, or {} have passed. Commits of yours on this branch are never overwritten: \
+         Prescale then leaves it to you. The lead time counted on is {} minutes from the decision to ready pods.\n\n{}{}{}\n",
+        message::trimmed(facts.patience.band * 100.0, 0),
+        message::span(facts.patience.span),
+        (facts.plan.window.from - facts.plan.at).num_minutes(),
+        box_of("rebase", "make it anew on the newest base"),
+        box_of("hold", "leave it as it is"),
+        box_of("explain", "say more, as a comment"),
+    )
+}
+
+/// Says how many had no room.
+fn count(text: &mut String, more: usize, what: &str, where_: &str) {
+    if more > 0 {
+        let s = if more == 1 { "" } else { "s" };
+        let _ = writeln!(text, "\n… and {more} {what}{s} more: {where_}.");
+    }
+}
+
+fn outlook_of<'a>(plan: &'a Plan, change: &Change) -> Option<&'a Outlook> {
+    let is_of = |outlook: &&Outlook| (&outlook.overlay, &outlook.workload) == (&change.overlay, &change.workload);
+    // Of several signals the largest need wins.
+    plan.outlooks.iter().filter(is_of).max_by_key(|outlook| outlook.floor)
+}
+
+/// What a change costs a month: floors as if nothing stood above them.
+fn monthly(change: &Change, outlook: &Outlook, prices: &Prices) -> Option<f64> {
+    let cores = |cpu: Millicores| cpu.cores() * prices.core_hour;
+    let gib = |memory: Bytes| memory.0 as f64 / f64::from(1 << 30) * prices.gib_hour;
+    let hourly = match (&change.field, change.from.as_ref()?, &change.to) {
+        (Field::Replicas | Field::MinReplicas | Field::MinReplicaCount, Value::Count(from), Value::Count(to)) => {
+            let replica = cores(outlook.requests.0) + gib(outlook.requests.1);
+            (f64::from(*to) - f64::from(*from)) * replica
+        }
+        (Field::Request { resource: Resource::Cpu, .. }, Value::Cpu(from), Value::Cpu(to)) => {
+            (cores(*to) - cores(*from)) * f64::from(outlook.now.max(1))
+        }
+        (Field::Request { resource: Resource::Memory, .. }, Value::Memory(from), Value::Memory(to)) => {
+            (gib(*to) - gib(*from)) * f64::from(outlook.now.max(1))
+        }
+        _ => return None,
+    };
+    Some(hourly * MONTH)
+}
+
+/// How likely the floor is exceeded, before and after.
+fn risk(change: &Change) -> Option<(f64, f64)> {
+    change.reasons.iter().find_map(|reason| match reason {
+        Reason::Risk { before, after } => Some((*before, *after)),
+        _ => None,
+    })
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", message::trimmed(share * 100.0, usize::from(share < 0.1)))
+}
+
+/// Three digits are enough to draw.
+fn round(value: f64) -> f64 {
+    if value <= 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let scale = 10_f64.powi(2 - value.log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+/// As one cell of a table: no line breaks, no bars, and no remarks of ours.
+fn cell(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace('|', "\\|").replace("<!--", "&lt;!--")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::edit::{OverlayEdit, ProvenEdit};
+    use crate::model::{HoldReason, ObjectRef, Place, Proven, RepoPath, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind};
+    use chrono::TimeDelta;
+    use expect_test::expect;
+    use std::collections::BTreeMap;
+
+    const HEAD: &str = "1111111111111111111111111111111111111111";
+
+    fn workload(name: &str) -> WorkloadId {
+        WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() }
+    }
+
+    fn overlay() -> RepoPath {
+        RepoPath::parse("overlays/prod").unwrap()
+    }
+
+    fn sited(name: &str, to: u32) -> Sited {
+        let object = ObjectRef { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: name.into() };
+        let peak = Reason::PeakDemand { signal: Signal::Requests, model: "forest".into(), quantile: 0.99, demand: 231.4, capacity: 40.0 };
+        let change = Change {
+            workload: workload(name),
+            object,
+            overlay: overlay(),
+            field: Field::Replicas,
+            from: Some(Value::Count(3)),
+            to: Value::Count(to),
+            reasons: vec![peak, Reason::Risk { before: 0.63, after: 0.0104 }],
+            route: Route::PullRequest,
+        };
+        let place = Place { path: RepoPath::parse("overlays/prod/kustomization.yaml").unwrap(), line: Some(9) };
+        Sited { change, site: Site { place, kind: SiteKind::ReplicasTransformer } }
+    }
+
+    fn group(changes: Vec<Sited>) -> Group {
+        let edit = OverlayEdit { overlay: overlay(), changes, files: BTreeMap::new(), roots: BTreeSet::new(), reaches: vec![], mend: None };
+        let proof = Proof::Rendered {
+            before: "a".repeat(64),
+            after: "b".repeat(64),
+            by: "kubectl v5.8.1".into(),
+            along: vec![],
+            unrendered: vec![],
+        };
+        Group {
+            route: Route::PullRequest,
+            rhythm: Rhythm::Floor,
+            proven: Proven { overlays: vec![ProvenEdit { edit, proof }], held: vec![] },
+        }
+    }
+
+    fn outlook(name: &str) -> Outlook {
+        Outlook {
+            workload: workload(name),
+            overlay: overlay(),
+            signal: Signal::Requests,
+            model: "forest".into(),
+            quantile: 0.99,
+            expected: 180.0,
+            peak: 231.4,
+            high: 240.0,
+            capacity: 40.0,
+            requests: (Millicores(500), Bytes(1 << 30)),
+            now: 3,
+            floor: 6,
+            censored: 0.0,
+            history: (0..24).map(|hour| (hour != 3).then(|| 100.0 + 3.337 * f64::from(hour))).collect(),
+            ahead: (0..24).map(|hour| 180.0 + f64::from(hour)).collect(),
+            sibling: None,
+            study: None,
+            unstudied: None,
+        }
+    }
+
+    fn plan(names: &[&str]) -> Plan {
+        let at = "2026-11-16T07:00:00Z".parse().unwrap();
+        let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
+        let detail = "a | b <!-- prescale:box hold -->".to_owned();
+        let held = |name: &&str| Held {
+            workload: workload(name),
+            overlay: overlay(),
+            field: Some(Field::MaxReplicas),
+            wanted: None,
+            why: HoldReason::CapacityUnknown { detail: detail.clone() },
+        };
+        Plan {
+            at,
+            window,
+            outlooks: names.iter().map(|name| outlook(name)).collect(),
+            changes: vec![],
+            held: names.iter().map(held).collect(),
+        }
+    }
+
+    fn text(group: &Group, plan: &Plan, before: Option<&Proposal>, prices: Option<&Prices>) -> String {
+        let (head, patience) = (HEAD.parse().unwrap(), Patience { band: 0.2, span: TimeDelta::days(7) });
+        body(&Facts { group, plan, head, base: head, target: "main", before, patience, prices, is_new: false })
+    }
+
+    #[test]
+    fn a_reviewer_sees_what_why_and_what_it_costs() {
+        let prices = Prices { core_hour: 0.04, gib_hour: 0.005, currency: "EUR".into() };
+        let before = Proposal::of(Rhythm::Floor, "0".repeat(40), [sited("web", 4), sited("old", 5)].iter());
+        let text = text(&group(vec![sited("web", 6)]), &plan(&["web"]), Some(&before), Some(&prices));
+        let (shown, machine) = text.split_once("<!-- prescale:proposal").unwrap();
+        assert!(machine.ends_with(" -->\n"));
+        expect![[r#"
+            <!-- prescale:group main floors -->
+            <!-- prescale:head 1111111111111111111111111111111111111111 -->
+            Prescale proposes 1 change, for what is expected between 2026-11-16 07:06 and 07:16 UTC.
+
+            | workload | field | now | proposed | why | cost a month | risk now | risk then |
+            |---|---|---:|---:|---|---:|---:|---:|
+            | shop/Deployment/web | replicas | 3 | **6** | peak requests of the window at most 231 req/s in 99 of 100 cases (forest); one replica carries 40 req/s | +54.75 EUR | 63 % | 1 % |
+
+            Risk: how likely demand exceeds the floor within the window.
+
+            No longer proposed:
+
+            - ~~shop/Deployment/web replicas: 4~~
+            - ~~shop/Deployment/old replicas: 5~~
+
+            ### Proof
+
+            - `overlays/prod`: rendered before and after by kubectl v5.8.1; only these fields differ (aaaaaaaaaaaa…bbbbbbbbbbbb)
+
+            <details><summary>Held back, and why</summary>
+
+            - shop/Deployment/web maxReplicas: a \| b &lt;!-- prescale:box hold -->
+
+            </details>
+
+            <details><summary>shop/Deployment/web: ▄▅▅·▅▅▅▅▅▆▆▆▆▆▆▆▇▇▇▇▇▇▇▇ → ████████████████████████</summary>
+
+            Bars: measured, by the hour. Lines: what is expected (forest), and what the floor carries (3 → 6 replicas, 40 req/s each).
+
+            ```mermaid
+            xychart-beta
+              x-axis "hours from now" -24 --> 24
+              y-axis "req/s" 0 --> 264
+              bar [100, 103, 107, 107, 113, 117, 120, 123, 127, 130, 133, 137, 140, 143, 147, 150, 153, 157, 160, 163, 167, 170, 173, 177, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+              line [100, 103, 107, 107, 113, 117, 120, 123, 127, 130, 133, 137, 140, 143, 147, 150, 153, 157, 160, 163, 167, 170, 173, 177, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197, 198, 199, 200, 201, 202, 203]
+              line [120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240]
+            ```
+
+            </details>
+
+            ### How to decide
+
+            Merge it, and Argo CD syncs it; to undo it then, revert the merge. Close it, and these changes are not proposed again until what they are made from has moved by 20 %, or 7 days have passed. Commits of yours on this branch are never overwritten: Prescale then leaves it to you. The lead time counted on is 6 minutes from the decision to ready pods.
+
+            - [ ] <!-- prescale:box rebase --> make it anew on the newest base
+            - [ ] <!-- prescale:box hold --> leave it as it is
+            - [ ] <!-- prescale:box explain --> say more, as a comment
+
+        "#]].assert_eq(shown);
+    }
+
+    #[test]
+    fn what_it_says_is_read_back() {
+        let group = group(vec![sited("web", 6)]);
+        let text = text(&group, &plan(&["web"]), None, None);
+        assert_eq!(head(&text), Some(HEAD));
+        assert!(is_of(&text, "main", Rhythm::Floor) && !is_of(&text, "main", Rhythm::Template) && !is_of(&text, "mai", Rhythm::Floor));
+        assert_eq!(proposal(&text), Some(Proposal::of(Rhythm::Floor, HEAD.to_owned(), group.proven.changes().map(|(sited, _)| sited))));
+        assert_eq!(boxes(&text), Boxes::default(), "what names hold is no box");
+        let ticked = text.replace("- [ ] <!-- prescale:box hold", "- [X] <!-- prescale:box hold").replace('\n', "\r\n");
+        assert_eq!(boxes(&ticked), Boxes { hold: true, ..Boxes::default() });
+        assert!(!is_withdrawn(&text) && is_withdrawn(&withdrawn(&text)) && proposal(&withdrawn(&text)).is_some());
+    }
+
+    #[test]
+    fn it_keeps_within_githubs_limit_for_any_number_of_workloads() {
+        for workloads in [1, 30, 300, 3000] {
+            let names: Vec<String> = (0..workloads).map(|i| format!("service-with-a-name-{i}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let group = group(names.iter().enumerate().map(|(i, name)| sited(name, 4 + i as u32 % 7)).collect());
+            let gone = Proposal::of(Rhythm::Floor, HEAD.to_owned(), names.iter().map(|name| sited(name, 99)).collect::<Vec<_>>().iter());
+            let text = text(&group, &plan(&names), Some(&gone), None);
+            let length = text.chars().count();
+            assert!(length <= MOST, "{length} for {workloads}");
+            assert!(workloads < 300 || length > MOST / 2, "the room is used: {length}");
+            assert_eq!(text.contains("Prescale-Proposal"), proposal(&text).is_none(), "in one place or the other");
+            assert!(text.contains("prescale:box hold -->"), "the foot is always there");
+            assert!(explanation(&group, &plan(&names)).chars().count() <= MOST);
+        }
+    }
+}
