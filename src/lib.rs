@@ -5,10 +5,11 @@
 //! One run, from left to right; [`run`] has it on one screen:
 //!
 //! ```text
-//!  Prometheus, files ─┐                                                        ┌─> Git: one commit a group
+//!  Prometheus, files ─┐                                                        ┌─> Git: one commit, or one pull request, a group
 //!                     ├─> collect ─> forecast ─> decide ─> overlay ─> prove ─> deliver
 //!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: records, studies, what was learned
-//!        policies
+//!        policies                                  ^
+//!  GitHub and Git: what people closed or took back ─┘
 //! ```
 //!
 //! - [`model`] is the vocabulary. It knows no outside system.
@@ -36,7 +37,8 @@
 //! 8. **A rise may be wrong; a fall must be right.** Scale-in waits until nothing lately wanted as much, is stepped, and rests after each change.
 //! 9. **Explained.** Each change and each non-change carries typed reasons; all words are made from them.
 //! 10. **Secrets never travel**: not in arguments, logs, commit texts, `.git/config` or reports.
-//! 11. **`plan` never builds a writer.** It differs from `run` in nothing else.
+//! 11. **People win.** A commit of someone else on our branch stops us; a closed pull request, a revert or an edit by hand is a veto.
+//! 12. **`plan` never builds a writer.** It differs from `run` in nothing else.
 
 pub mod model;
 
