@@ -31,7 +31,7 @@ pub async fn once(folder: &Folder) -> anyhow::Result<Once> {
     failure.map_or(Ok(()), Err)?;
     let mut commits = Vec::new();
     for (commit, base) in published.iter().filter_map(|done| Some((done.commit?, done.base))) {
-        let message = world.repository().message(commit)?;
+        let message = world.repository().commit_of(commit)?.message;
         commits.push((format!("commit {commit}\n\n{message}"), world.repository().diff(base, commit)?));
     }
     Ok(Once { planned, published, commits })

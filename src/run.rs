@@ -184,7 +184,7 @@ impl World {
         };
         let mut settings = settings.clone();
         if let Some(forge) = &forge
-            && settings.takes_token()
+            && forge.host().is_some_and(|host| settings.takes_token_of(&host))
         {
             settings.password = Some(forge.token().await?);
         }

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::clients::git::Repository;
+use crate::clients::github::Github;
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
 use crate::collect::{self, Source};
@@ -85,6 +86,20 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
             }
             for trouble in amiss {
                 say(Outcome::Fail, "policies", &format!("{}: {}", trouble.workload, message::held(&trouble.why)))?;
+            }
+        }
+    }
+    match config.github() {
+        Ok(None) => {}
+        Err(error) => say(Outcome::Fail, "github", &error.to_string())?,
+        Ok(Some((github, slug))) => {
+            let asked = async { Github::open(github, slug.clone())?.pulls(&settings.branch).await };
+            match asked.await {
+                Ok(_) => {
+                    let found = format!("{slug} at {}; whether pull requests may be opened is not tried", github.url);
+                    say(Outcome::Ok, "github", &found)?;
+                }
+                Err(error) => say(Outcome::Fail, "github", &error.to_string())?,
             }
         }
     }

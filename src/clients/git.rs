@@ -155,11 +155,6 @@ impl Repository {
         self.inner.read(|repo| commits::read(repo, id))
     }
 
-    /// A commit's message.
-    pub fn message(&self, of: CommitId) -> Result<String, GitError> {
-        Ok(self.commit_of(of)?.message)
-    }
-
     /// A file of a commit, whatever its name and size; `None` where there is none, or a link, a submodule or a folder.
     pub fn file(&self, at: CommitId, path: &RepoPath) -> Result<Option<(FileMode, Vec<u8>)>, GitError> {
         self.inner.read(|repo| objects::file(repo, at, path))

@@ -137,6 +137,12 @@ impl Github {
         &self.slug
     }
 
+    /// The host that git speaks to.
+    pub fn host(&self) -> Option<String> {
+        let host = url::Url::parse(&self.settings.url).ok()?.host_str()?.to_owned();
+        Some(if host == "api.github.com" { "github.com".to_owned() } else { host })
+    }
+
     /// A token that git can use as a password over https.
     pub async fn token(&self) -> Result<Secret, GithubError> {
         self.access.token().await

@@ -10,9 +10,7 @@ use super::{Prices, message, sparkline};
 use crate::clients::git::CommitId;
 use crate::model::edit::Group;
 use crate::model::plan::Outlook;
-use crate::model::{
-    Bytes, Change, Field, Held, Millicores, Patience, Plan, Proof, Proposal, Proposed, Reason, Resource, Rhythm, Signal, Value,
-};
+use crate::model::{Bytes, Change, Field, Held, Millicores, Patience, Plan, Proof, Proposal, Proposed, Reason, Resource, Signal, Value};
 
 /// The most characters of a body.
 const MOST: usize = 65_536;
@@ -68,7 +66,7 @@ pub fn title(group: &Group) -> String {
 /// The body.
 pub fn body(facts: &Facts) -> String {
     let Facts { group, plan, head, target, .. } = facts;
-    let mut text = format!("{}\n{}\n", marker(target, group.rhythm), mark("head", &head.to_string()));
+    let mut text = format!("{}\n{}\n", mark("group", &format!("{target} {}", group.rhythm)), mark("head", &head.to_string()));
     if facts.is_new {
         let _ = writeln!(text, "{}", mark("new", "yes"));
     }
@@ -110,11 +108,6 @@ pub fn is_new(body: &str) -> bool {
     find(body, "new").is_some()
 }
 
-/// Whether it is the pull request of a group.
-pub fn is_of(body: &str, target: &str, rhythm: Rhythm) -> bool {
-    body.contains(&marker(target, rhythm))
-}
-
 /// The commit that a body speaks of.
 pub fn head(body: &str) -> Option<&str> {
     find(body, "head")
@@ -139,11 +132,6 @@ pub fn explanation(group: &Group, plan: &Plan) -> String {
     let text = message::commit(group, plan, None);
     let kept: String = text.replace("```", "'''").chars().take(MOST - 100).collect();
     format!("All that is known of these changes:\n\n```text\n{kept}\n```\n")
-}
-
-/// What tells a group's pull request from any other.
-fn marker(target: &str, rhythm: Rhythm) -> String {
-    mark("group", &format!("{target} {rhythm}"))
 }
 
 /// A remark that people do not see.
@@ -236,7 +224,7 @@ fn proofs(text: &mut String, group: &Group, room: &mut usize) {
                 &after[..12]
             )
         }
-        Proof::NotRendered { why } => format!("- `{overlay}`: **not rendered**: {why}"),
+        Proof::NotRendered { why } => format!("- `{overlay}`: **not rendered**: {}", cell(why)),
     };
     let mut lines = vec!["### Proof\n".to_owned()];
     lines.extend(group.proven.overlays.iter().map(|overlay| line((&overlay.edit.overlay, &overlay.proof))));
@@ -392,16 +380,18 @@ fn round(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// As one cell of a table: no line breaks, no bars, and no remarks of ours.
+/// As one cell of a table: no line breaks, no bars, no remarks of ours, and nobody is called by name.
 fn cell(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").replace('|', "\\|").replace("<!--", "&lt;!--")
+    text.replace(['\n', '\r'], " ").replace('|', "\\|").replace("<!--", "&lt;!--").replace('@', "&#64;")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit};
-    use crate::model::{HoldReason, ObjectRef, Place, Proven, RepoPath, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind};
+    use crate::model::{
+        HoldReason, ObjectRef, Place, Proven, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind,
+    };
     use chrono::TimeDelta;
     use expect_test::expect;
     use std::collections::BTreeMap;
@@ -475,7 +465,7 @@ mod tests {
     fn plan(names: &[&str]) -> Plan {
         let at = "2026-11-16T07:00:00Z".parse().unwrap();
         let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
-        let detail = "a | b <!-- prescale:box hold -->".to_owned();
+        let detail = "@all: a | b <!-- prescale:box hold -->".to_owned();
         let held = |name: &&str| Held {
             workload: workload(name),
             overlay: overlay(),
@@ -526,7 +516,7 @@ mod tests {
 
             <details><summary>Held back, and why</summary>
 
-            - shop/Deployment/web maxReplicas: a \| b &lt;!-- prescale:box hold -->
+            - shop/Deployment/web maxReplicas: &#64;all: a \| b &lt;!-- prescale:box hold -->
 
             </details>
 
@@ -561,7 +551,6 @@ mod tests {
         let group = group(vec![sited("web", 6)]);
         let text = text(&group, &plan(&["web"]), None, None);
         assert_eq!(head(&text), Some(HEAD));
-        assert!(is_of(&text, "main", Rhythm::Floor) && !is_of(&text, "main", Rhythm::Template) && !is_of(&text, "mai", Rhythm::Floor));
         assert_eq!(proposal(&text), Some(Proposal::of(Rhythm::Floor, HEAD.to_owned(), group.proven.changes().map(|(sited, _)| sited))));
         assert_eq!(boxes(&text), Boxes::default(), "what names hold is no box");
         let ticked = text.replace("- [ ] <!-- prescale:box hold", "- [X] <!-- prescale:box hold").replace('\n', "\r\n");

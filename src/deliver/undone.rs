@@ -53,12 +53,13 @@ pub fn vetoes(
     let history = block_in_place(|| repository.history(plan.at - patience.span))?;
     let mut vetoes = Vec::new();
     for (change, Written { at, change: was, input }) in disputed {
-        for pair in history.windows(2).filter(|pair| pair[0].committer.email != ours && pair[0].at >= *at) {
-            let touched = block_in_place(|| repository.changed(pair[1].id, pair[0].id))?;
+        for commit in history.iter().filter(|commit| commit.committer.email != ours && commit.at >= *at) {
+            let Some(parent) = commit.parents.first() else { continue };
+            let touched = block_in_place(|| repository.changed(*parent, commit.id))?;
             if touched.iter().any(|path| path.is_under(&change.overlay)) {
                 let (overlay, object, field) = (change.overlay.clone(), change.object.clone(), change.field.clone());
                 let what = Vetoed::Field { overlay, object, field, input: *input };
-                vetoes.push(Veto { what, by: VetoedBy::Changed { written: was.to.clone() }, at: pair[0].at });
+                vetoes.push(Veto { what, by: VetoedBy::Changed { written: was.to.clone() }, at: commit.at });
                 break;
             }
         }

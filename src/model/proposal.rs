@@ -45,18 +45,10 @@ pub struct Proposed {
 impl Proposal {
     /// What a group proposes.
     pub fn of<'a>(rhythm: Rhythm, base: String, changes: impl Iterator<Item = &'a Sited>) -> Self {
-        let proposed = |Sited { change, site }: &Sited| Proposed {
-            workload: change.workload.clone(),
-            input: change.input(),
-            change: RecordedChange {
-                overlay: change.overlay.clone(),
-                object: change.object.clone(),
-                field: change.field.clone(),
-                from: change.from.clone(),
-                to: change.to.clone(),
-                site: site.clone(),
-                reasons: Vec::new(),
-            },
+        let proposed = |sited: &Sited| Proposed {
+            workload: sited.change.workload.clone(),
+            input: sited.change.input(),
+            change: RecordedChange { reasons: Vec::new(), ..RecordedChange::of(sited) },
         };
         Self { version: VERSION, base, rhythm, changes: changes.map(proposed).collect() }
     }

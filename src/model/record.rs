@@ -82,6 +82,21 @@ impl TryFrom<Line> for RecordedChange {
     }
 }
 
+impl RecordedChange {
+    /// A change with its place.
+    pub fn of(Sited { change, site }: &Sited) -> Self {
+        Self {
+            overlay: change.overlay.clone(),
+            object: change.object.clone(),
+            field: change.field.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+            site: site.clone(),
+            reasons: change.reasons.clone(),
+        }
+    }
+}
+
 impl Record {
     /// One record a workload of each overlay of the plan, in the order of overlays; `written` are the changes that reached Git, by commit.
     pub fn of_run<'a>(plan: &Plan, written: impl IntoIterator<Item = (&'a Sited, String)>) -> Vec<Self> {
@@ -109,19 +124,12 @@ impl Record {
             let key = (&held.overlay, &held.workload);
             records.entry(key).or_insert_with(|| blank(key)).held.push(held.why.code().to_owned());
         }
-        for (Sited { change, site }, commit) in written {
+        for (sited, commit) in written {
+            let change = &sited.change;
             let key = (&change.overlay, &change.workload);
             let record = records.entry(key).or_insert_with(|| blank(key));
             record.commit = Some(commit);
-            record.changed.push(RecordedChange {
-                overlay: change.overlay.clone(),
-                object: change.object.clone(),
-                field: change.field.clone(),
-                from: change.from.clone(),
-                to: change.to.clone(),
-                site: site.clone(),
-                reasons: change.reasons.clone(),
-            });
+            record.changed.push(RecordedChange::of(sited));
         }
         records.into_values().collect()
     }

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use prescale::deliver::body;
+use prescale::model::RepoPath;
+use prescale::overlay;
 use serde_json::Value as Json;
 
 use crate::support::forge::{Fault, Forge, TOKEN};
 use crate::support::git::git;
+use crate::support::repository;
 use crate::support::shop::{Ran, Shop, now, prescale};
 
 /// Our branch for floors.
@@ -69,6 +73,20 @@ impl Hub {
         calls
     }
 
+    /// Fails unless what a text says for machines makes the branch's tree anew, bit for bit.
+    fn is_rebuilt_from(&self, body: &str) {
+        let proposal = body::proposal(body).unwrap();
+        let (folder, branch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        self.shop.checkout(&proposal.base, folder.path());
+        let changes: Vec<_> = proposal.changes().collect();
+        let edited = overlay::edit(&changes, &repository::read(folder.path()), &overlay::Scope { allowed: vec![RepoPath::root()] });
+        assert!(edited.held.is_empty() && !edited.overlays.is_empty(), "{edited:?}");
+        edited.overlays.iter().for_each(|overlay| repository::write(folder.path(), &overlay.files));
+        self.shop.checkout(FLOORS, branch.path());
+        let same = Command::new("diff").arg("-r").args([folder.path(), branch.path()]).output().unwrap();
+        assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
+    }
+
     /// Makes the forecast another: a busier or a quieter shop.
     fn demand_times(&self, factor: f64) {
         for workload in ["frontend", "backend"] {
@@ -98,6 +116,7 @@ fn one_is_opened_and_a_second_run_changes_nothing() {
         assert!(body.contains(words), "`{words}` is not in: {body}");
     }
     assert!(!body.contains("prescale:new"), "it is dressed");
+    hub.is_rebuilt_from(&body);
     assert_eq!(hub.shop.tip(), base, "the tracked branch is left alone");
     assert_eq!(git(&hub.shop.bare(), &["rev-list", "--count", &format!("main..{FLOORS}")]), "1");
     assert_eq!(hub.mutations().len(), 3, "opened, reviewers asked, dressed");
@@ -200,7 +219,7 @@ fn commits_of_people_stay() {
     let stayed = hub.run();
     assert_eq!(stayed["did"]["stayed"], "foreign", "{stayed}");
     assert_eq!((hub.branch().as_deref(), hub.mutations()), (Some(theirs.as_str()), vec![]));
-    // Even where it is closed, or merged, their commit is not deleted by us.
+    // Even where it is closed, their commit is not deleted by us.
     hub.forge.close(1);
     hub.run();
     assert_eq!(hub.branch(), Some(theirs));
@@ -336,4 +355,50 @@ fn an_app_is_lent_a_token_and_no_secret_travels() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(secrets.iter().all(|secret| !text.contains(secret)), "a secret is in {place}");
     }
+}
+
+#[test]
+fn a_race_with_a_person_is_lost_and_loses_nothing() {
+    let hub = Hub::new();
+    hub.run();
+    hub.demand_times(1.7);
+    // They commit after our branch was read, and before it is moved.
+    hub.forge.fault(
+        "GET /repos/shop/config/pulls",
+        Fault::First(Box::new(|people| {
+            people.commit_on(FLOORS, "overlays/prod/note.txt", "mine\n");
+        })),
+    );
+    let before = hub.branch().unwrap();
+    assert_eq!(hub.run()["did"]["stayed"], "foreign");
+    let theirs = hub.branch().unwrap();
+    assert_eq!(git(&hub.shop.bare(), &["rev-parse", &format!("{theirs}^")]), before);
+    assert_eq!(git(&hub.shop.bare(), &["show", &format!("{theirs}:overlays/prod/note.txt")]), "mine");
+}
+
+#[test]
+fn two_runs_at_once_open_one_pull_request() {
+    let hub = Hub::new();
+    // While the first run is about to open it, another one does all of its work.
+    let (config, state) = (hub.config.clone(), hub.shop.path().join("other-state"));
+    hub.forge.fault(
+        "POST /repos/shop/config/pulls",
+        Fault::First(Box::new(move |_| {
+            let mut other = prescale(&["run", "--config", &config, "--at", &now()]);
+            Ran::of(other.env("PRESCALE__STATE__PATH", &state)).says(0, &["Opened pull request #1"]);
+        })),
+    );
+    assert_eq!(hub.run()["number"], 1);
+    let pulls = hub.forge.pulls();
+    assert!(pulls.len() == 1 && pulls[0].labels == ["prescale"] && !pulls[0].body.as_ref().unwrap().contains("prescale:new"), "{pulls:?}");
+    assert_eq!((hub.run()["did"].clone(), hub.branches().as_str()), ("nothing".into(), FLOORS));
+}
+
+#[test]
+fn doctor_tries_github() {
+    let hub = Hub::new();
+    let doctor = || Ran::of(&mut prescale(&["doctor", "--config", &hub.config, "--at", &now()]));
+    doctor().says(0, &["ok github shop/config"]);
+    std::fs::write(hub.shop.path().join("token"), "ghp_wrong").unwrap();
+    doctor().says(1, &["fail github", "401", "github.tokenFile"]);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::Transport;
 use super::{Address, GitError};
 use crate::clients::secret::Secret;
 use crate::model::policy::duration;
@@ -63,10 +64,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a token of the forge's may serve as password: over https, where none is named.
-    pub fn takes_token(&self) -> bool {
-        let is_web = self.url.as_str().starts_with("https://") || self.url.as_str().starts_with("http://localhost");
-        is_web && self.password.is_none() && self.password_file.is_none()
+    /// Whether a token of the forge on `host` may serve as password: to that very host, encrypted or on this machine, where none is named.
+    pub fn takes_token_of(&self, host: &str) -> bool {
+        let is_safe = self.url.as_str().starts_with("https://") || host == "localhost";
+        let is_there = matches!(self.url.transport(), Transport::Http { host: there } if there == host);
+        is_safe && is_there && self.password.is_none() && self.password_file.is_none()
     }
 
     /// The defaults for a repository.
@@ -156,6 +158,23 @@ mod tests {
         expected.proxy = Some(Secret::new("http://u:canary@p"));
         assert_eq!(settings, expected);
         assert!(!format!("{settings:?}{}", serde_yaml::to_string(&settings).unwrap()).contains("canary"));
+    }
+
+    #[test]
+    fn a_token_goes_to_its_own_host_alone() {
+        let takes = |url: &str, host| Settings::new(Address::parse(url).unwrap()).takes_token_of(host);
+        assert!(takes("https://github.com/o/r.git", "github.com") && takes("http://localhost:8080/o/r.git", "localhost"));
+        for (url, host) in [
+            ("https://gitlab.com/o/r.git", "github.com"),
+            ("https://github.com.evil.example/o/r.git", "github.com"),
+            ("http://github.com/o/r.git", "github.com"),
+            ("http://localhost.evil.example/o/r.git", "localhost"),
+            ("git@github.com:o/r.git", "github.com"),
+        ] {
+            assert!(!takes(url, host), "{url}");
+        }
+        let named = Settings { password: Some(Secret::new("x")), ..Settings::new(Address::parse("https://github.com/o/r").unwrap()) };
+        assert!(!named.takes_token_of("github.com"));
     }
 
     #[test]
