@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
 
 use crate::clients::git::{CommitId, Repository};
-use crate::clients::github::{Github, Pull};
+use crate::clients::github::{Github, GithubError, Pull};
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
 use crate::collect::Source;
@@ -145,10 +145,11 @@ async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Publi
     if world.config.paused {
         return Ok(()); // what stands stays as it is
     }
-    // Without knowing what people closed, nothing is proposed.
-    let pulls = planned.pulls.as_ref().map_err(|error| anyhow!("{error:#}"))?;
     let owners = blocking(|| world.owners(base))?;
-    for group in planned.groups.iter().filter(|group| group.route == Route::PullRequest) {
+    let mut proposed: Vec<&Group> = planned.groups.iter().filter(|group| group.route == Route::PullRequest).collect();
+    // What matters most comes first: GitHub's rate limits may leave the rest to the next run.
+    proposed.sort_by(|a, b| b.risk_removed().total_cmp(&a.risk_removed()));
+    for group in proposed {
         let desk = Desk {
             plan: &planned.plan,
             settings: &world.config.commit,
@@ -162,7 +163,10 @@ async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Publi
         if base != planned.base {
             group.proven = world.rebuild(&group, base).await?;
         }
-        let pulls = pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice);
+        let pulls = match &planned.pulls {
+            Ok(pulls) => Ok(pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice)),
+            Err(error) => Err(again(error)),
+        };
         let done = pull::propose(group, base, pulls, desk, &rebuild).await?;
         if let Some(standing) = done.standing.as_ref().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
             world.store.put_report(&standing.branch, standing.report.as_deref()).await?;
@@ -179,7 +183,7 @@ impl World {
         let source = Source::open(&config.metrics).map_err(|error| ConfigError(error.to_string()))?;
         let store = Store::open(&config.state.path)?;
         let forge = match config.github()? {
-            Some((settings, slug)) => Some(Github::open(settings, slug).map_err(|error| ConfigError(error.to_string()))?),
+            Some((settings, slug)) => Some(Github::open(settings, slug, store.clone()).map_err(|error| ConfigError(error.to_string()))?),
             None => None,
         };
         let mut settings = settings.clone();
@@ -269,6 +273,11 @@ impl World {
         edited.overlays.sort_by(|a, b| a.overlay.cmp(&b.overlay));
         prove::render(edited, &self.repository, base, self.kustomize.as_ref()).await
     }
+}
+
+/// An error that has been told to more than one.
+fn again(error: &anyhow::Error) -> anyhow::Error {
+    error.downcast_ref::<GithubError>().map_or_else(|| anyhow!("{error:#}"), |error| error.clone().into())
 }
 
 /// libgit2 blocks: other tasks move off this thread meanwhile.

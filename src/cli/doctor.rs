@@ -93,7 +93,10 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         Ok(None) => {}
         Err(error) => say(Outcome::Fail, "github", &error.to_string())?,
         Ok(Some((github, slug))) => {
-            let asked = async { Github::open(github, slug.clone())?.pulls(&settings.branch).await };
+            let asked = async {
+                let forge = Github::open(github, slug.clone(), Store::open(&config.state.path)?)?;
+                anyhow::Ok(forge.pulls(&settings.branch).await?)
+            };
             match asked.await {
                 Ok(_) => {
                     let found = format!("{slug} at {}; whether pull requests may be opened is not tried", github.url);

@@ -1,6 +1,7 @@
 //! Pull requests on GitHub and GitHub Enterprise. One call a method, without decisions.
 
 mod access;
+mod budget;
 mod error;
 mod settings;
 
@@ -11,12 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::access::Access;
+use self::budget::Budget;
 pub use self::error::{GithubError, Trouble};
 pub use self::settings::{App, Settings, Slug};
 use crate::clients::secret::Secret;
+use crate::clients::store::Store;
+use crate::model::policy::delta;
 
 /// How often a reading call is made that fails for reasons of the moment.
 const READS: u32 = 3;
+/// How often a call is made that GitHub puts off.
+const ASKED: u32 = 3;
 
 /// A repository on GitHub.
 #[derive(Debug)]
@@ -24,6 +30,7 @@ pub struct Github {
     settings: Settings,
     slug: Slug,
     access: Access,
+    budget: Budget,
 }
 
 /// A pull request, as far as it matters here.
@@ -127,9 +134,11 @@ pub struct Dress<'a> {
 }
 
 impl Github {
-    /// Reads the credentials. Nothing is asked yet.
-    pub fn open(settings: &Settings, slug: Slug) -> Result<Self, GithubError> {
-        Ok(Self { settings: settings.clone(), access: Access::open(settings, &slug)?, slug })
+    /// Reads the credentials. Nothing is asked yet. What is asked is counted in the state, so that the runs that share it keep to GitHub's
+    /// rate limits together.
+    pub fn open(settings: &Settings, slug: Slug, store: Store) -> Result<Self, GithubError> {
+        let budget = Budget::new(store, delta(settings.patience));
+        Ok(Self { settings: settings.clone(), access: Access::open(settings, &slug)?, slug, budget })
     }
 
     /// The repository's owner and name.
@@ -214,7 +223,8 @@ impl Github {
     async fn graphql(&self, doing: &str, query: &str, variables: Value) -> Result<Value, GithubError> {
         let graph = self.access.graph().await?;
         let body = json!({"query": query, "variables": variables});
-        let answer: Value = call(&graph, doing, "POST", "/graphql", Some(&body)).await?;
+        let writes = query.starts_with("mutation");
+        let answer: Value = self.ask(&graph, doing, ("POST", "/graphql"), Some(&body), writes).await?;
         match answer["errors"].as_array().filter(|errors| !errors.is_empty()) {
             Some(errors) => {
                 let said: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
@@ -230,7 +240,7 @@ impl Github {
         let mut tries = 0;
         loop {
             tries += 1;
-            match call(&rest, doing, "GET", path, None::<&Value>).await {
+            match self.ask(&rest, doing, ("GET", path), None::<&Value>, false).await {
                 Err(error) if error.is_passing() && tries < READS => {
                     tracing::debug!(%error, tries, "asking GitHub again");
                     tokio::time::sleep(self.settings.pause * tries).await;
@@ -242,7 +252,30 @@ impl Github {
 
     /// A call that changes something: it is made once. What became of one that broke is for the caller to read.
     async fn write<T: DeserializeOwned>(&self, doing: &str, method: &str, path: &str, body: &impl Serialize) -> Result<T, GithubError> {
-        call(&self.access.rest().await?, doing, method, path, Some(body)).await
+        self.ask(&self.access.rest().await?, doing, (method, path), Some(body), true).await
+    }
+
+    /// Asks within the budget. What GitHub puts off it has not done, so that it is asked again.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        client: &Octocrab,
+        doing: &str,
+        (method, path): (&str, &str),
+        body: Option<&(impl Serialize + ?Sized)>,
+        writes: bool,
+    ) -> Result<T, GithubError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.budget.admit(doing, writes).await?;
+            let outcome = call(client, doing, method, path, body).await;
+            let Err(error) = &outcome else { return outcome };
+            let Trouble::Limited { until } = error.trouble else { return outcome };
+            self.budget.rest(until).await;
+            if tries == ASKED {
+                return outcome;
+            }
+        }
     }
 }
 

@@ -22,6 +22,8 @@ const STUDIES: &str = "studies.json";
 const LEARNED: &str = "learned";
 /// The folder of reports on branches that have no pull request.
 const REPORTS: &str = "reports";
+/// How an instant is written as part of a name.
+const INSTANT: &str = "%Y%m%dT%H%M%S%.6fZ";
 /// What was learned is learned anew each day; what was not for so long is of a signal that is gone.
 const UNUSED: TimeDelta = TimeDelta::days(3);
 /// Records are kept this long.
@@ -164,6 +166,31 @@ impl Store {
         }
     }
 
+    /// The instants that runs noted under a name.
+    pub async fn instants(&self, name: &str) -> anyhow::Result<Vec<DateTime<Utc>>> {
+        let prefix = Key::from(name);
+        let listed = self.objects.list(Some(&prefix)).try_filter_map(|object| std::future::ready(Ok(instant_of(&object.location))));
+        listed.try_collect().await.with_context(|| format!("cannot list `{name}` of the state `{}`", self.label))
+    }
+
+    /// Notes an instant under a name. Each is an object of its own, so that runs at the same time lose none.
+    pub async fn note(&self, name: &str, at: DateTime<Utc>) -> anyhow::Result<()> {
+        let key = Key::from(format!("{name}/{}-{}", at.format(INSTANT), std::process::id()));
+        let put = self.objects.put(&key, Vec::new().into()).await;
+        put.map(|_| ()).with_context(|| format!("cannot write into `{name}` of the state `{}`", self.label))
+    }
+
+    /// Forgets the instants under a name that are before this one.
+    pub async fn forget_instants(&self, name: &str, before: DateTime<Utc>) {
+        let prefix = Key::from(name);
+        let is_old = |key: &Key| instant_of(key).is_some_and(|at| at < before);
+        let old = self.objects.list(Some(&prefix)).try_filter(|object| std::future::ready(is_old(&object.location)));
+        let forgotten = old.try_for_each(async |object| self.objects.delete(&object.location).await).await;
+        if let Err(error) = forgotten {
+            tracing::debug!(state = self.label, name, %error, "what has passed stays noted");
+        }
+    }
+
     async fn keys(&self) -> anyhow::Result<Vec<Key>> {
         let prefix = Key::from(RECORDS);
         let listed: Vec<_> =
@@ -179,6 +206,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// When what a key names was, or is to be.
+fn instant_of(key: &Key) -> Option<DateTime<Utc>> {
+    let (at, _) = key.filename()?.rsplit_once('-')?;
+    Some(chrono::NaiveDateTime::parse_from_str(at, INSTANT).ok()?.and_utc())
 }
 
 fn day_of(key: &Key) -> Option<NaiveDate> {
@@ -266,6 +299,23 @@ mod tests {
         assert_eq!((store.learned("0123").await, store.learned("other").await), (Some(b"second".to_vec()), None));
         store.forget_learned(now + TimeDelta::days(4)).await;
         assert_eq!(store.learned("0123").await, None);
+    }
+
+    #[tokio::test]
+    async fn instants_are_noted_until_they_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (early, late) = (at("2026-11-22T10:00:00.000001Z"), at("2026-11-22T10:00:00.5Z"));
+        assert_eq!(store.instants("github/writes").await.unwrap(), []);
+        for noted in [late, early, late] {
+            store.note("github/writes", noted).await.unwrap();
+        }
+        let mut noted = store.instants("github/writes").await.unwrap();
+        noted.sort_unstable();
+        assert_eq!(noted, [early, late]);
+        store.forget_instants("github/writes", late).await;
+        assert_eq!(store.instants("github/writes").await.unwrap(), [late]);
     }
 
     #[tokio::test]

@@ -173,7 +173,7 @@ fn table(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut usize
             format!(" {} |", cost.map_or("–".to_owned(), |cost| format!("{cost:+.2} {}", cell(&prices.currency))))
         });
         let (before, after) =
-            risk(change).map_or(("–".to_owned(), "–".to_owned()), |(before, after)| (percent(before), percent(after)));
+            change.risk().map_or(("–".to_owned(), "–".to_owned()), |(before, after)| (percent(before), percent(after)));
         let from = change.from.as_ref().map_or("unset".to_owned(), ToString::to_string);
         let why = change.reasons.first().map(message::reason).unwrap_or_default();
         format!(
@@ -189,7 +189,7 @@ fn table(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut usize
     lines.extend(changes.iter().map(row));
     let more = fill(text, room, PARTS, lines);
     count(text, more, "change", "they are in the commit's message");
-    if changes.iter().any(|change| risk(change).is_some()) {
+    if changes.iter().any(|change| change.risk().is_some()) {
         text.push_str("\nRisk: how likely demand exceeds the floor within the window.\n");
     }
     text.push('\n');
@@ -357,14 +357,6 @@ fn monthly(change: &Change, outlook: &Outlook, prices: &Prices) -> Option<f64> {
         _ => return None,
     };
     Some(hourly * MONTH)
-}
-
-/// How likely the floor is exceeded, before and after.
-fn risk(change: &Change) -> Option<(f64, f64)> {
-    change.reasons.iter().find_map(|reason| match reason {
-        Reason::Risk { before, after } => Some((*before, *after)),
-        _ => None,
-    })
 }
 
 fn percent(share: f64) -> String {

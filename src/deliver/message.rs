@@ -104,6 +104,9 @@ pub fn standing(standing: &Standing) -> Option<String> {
         }
         Did::Stayed(Stay::Held) => format!("{what} is left alone: its box \"leave it as it is\" is ticked"),
         Did::Stayed(Stay::Queued) => format!("{what} is left alone: it waits in a merge queue"),
+        Did::Stayed(Stay::Limited { until }) => {
+            format!("{what} waits for GitHub's rate limits, until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))
+        }
         Did::Opened => format!("Opened {what}"),
         Did::Updated => format!("Updated {what}"),
         Did::Withdrawn if number.is_some() => format!("Closed {what}: there is nothing left to change"),

@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 use super::body::{self, Boxes, Facts};
 use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message, pause};
 use crate::clients::git::{CommitId, GitError, Identity, Pushed, Repository};
-use crate::clients::github::{Dress, Github, NewPull, Pull, PullEdit, State, Trouble};
+use crate::clients::github::{Dress, Github, GithubError, NewPull, Pull, PullEdit, State, Trouble};
 use crate::model::edit::Group;
 use crate::model::{Change, Held, Patience, Plan, Proposal, Proposed, Proven, Reason, Rhythm, Veto, Vetoed, VetoedBy};
 
@@ -26,6 +26,21 @@ pub enum Stay {
     Held,
     /// It waits in a merge queue.
     Queued,
+    /// GitHub's rate limits are used up.
+    Limited {
+        /// When they let go on.
+        until: DateTime<Utc>,
+    },
+}
+
+impl Stay {
+    /// What an error means that says so.
+    pub fn of(error: &anyhow::Error) -> Option<Self> {
+        match error.downcast_ref::<GithubError>()?.trouble {
+            Trouble::Limited { until } => Some(Self::Limited { until }),
+            _ => None,
+        }
+    }
 }
 
 /// A pull request as a run left it.
@@ -197,8 +212,28 @@ pub struct Desk<'a> {
     pub owners: &'a Owners,
 }
 
-/// Brings the group's branch and pull request to where they should be. `pulls` is what the forge holds for the branch.
+/// Brings the group's branch and pull request to where they should be. `pulls` is what the forge holds for the branch; without them, since they
+/// could not be read, nothing is proposed. Where GitHub's rate limits end first, the next run goes on from what stands then.
 pub async fn propose(
+    group: Group,
+    base: CommitId,
+    pulls: anyhow::Result<&[Pull]>,
+    desk: Desk<'_>,
+    rebuild: impl AsyncFn(&Group, CommitId) -> anyhow::Result<Proven>,
+) -> anyhow::Result<Published> {
+    let branch = branch(desk.repository, group.rhythm);
+    let done = match pulls {
+        Ok(pulls) => bring_up_to_date(group.clone(), base, pulls, desk, rebuild).await,
+        Err(error) => Err(error),
+    };
+    done.or_else(|error| {
+        let did = Did::Stayed(Stay::of(&error).ok_or(error)?);
+        let standing = Standing { branch, number: None, url: None, did, report: None };
+        Ok(Published { group, commit: None, base, tries: 0, standing: Some(standing) })
+    })
+}
+
+async fn bring_up_to_date(
     mut group: Group,
     mut base: CommitId,
     pulls: &[Pull],

@@ -140,6 +140,11 @@ impl Group {
         (Route::Observe, Rhythm::Floor),
         (Route::Observe, Rhythm::Template),
     ];
+
+    /// How many shortfalls within the window its changes are expected to prevent.
+    pub fn risk_removed(&self) -> f64 {
+        self.proven.changes().filter_map(|(sited, _)| sited.change.risk()).map(|(before, after)| before - after).sum()
+    }
 }
 
 impl Proven {

@@ -56,6 +56,16 @@ pub struct Change {
     pub route: Route,
 }
 
+impl Change {
+    /// How likely demand exceeds the floor within the window, before and after. Absent for what is no floor.
+    pub fn risk(&self) -> Option<(f64, f64)> {
+        self.reasons.iter().find_map(|reason| match reason {
+            Reason::Risk { before, after } => Some((*before, *after)),
+            _ => None,
+        })
+    }
+}
+
 /// One field, or a whole workload, that is left alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

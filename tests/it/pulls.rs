@@ -395,6 +395,53 @@ fn two_runs_at_once_open_one_pull_request() {
 }
 
 #[test]
+fn rate_limits_hold_for_the_runs_to_come() {
+    let mut hub = Hub::new();
+    let patient = hub.config.clone();
+    let text = std::fs::read_to_string(&patient).unwrap();
+    let hasty = format!("{patient}.hasty.yaml");
+    hub.config.clone_from(&hasty);
+    std::fs::write(&hasty, text.replace("pause: 10ms", "pause: 10ms, patience: 0s")).unwrap();
+    // GitHub puts it off: the branch is there, and its pull request waits.
+    let put_off = || Fault::Status(403, &[("retry-after", "4")], r#"{"message": "You have exceeded a secondary rate limit."}"#);
+    hub.forge.fault_times("POST /repos/shop/config/pulls", 1, put_off());
+    let limited = hub.run();
+    assert!(limited["did"]["stayed"]["limited"]["until"].is_string(), "{limited}");
+    let tip = hub.branch();
+    assert!(tip.is_some() && hub.mutations().len() == 1);
+    // The next run knows, and asks nothing at all.
+    let told = hub.try_run();
+    assert_eq!((told.code, hub.forge.log().len()), (0, 0), "{told:?}");
+    Ran::of(&mut prescale(&["run", "--config", &hub.config, "--at", &now()])).says(0, &["waits for GitHub's rate limits"]);
+    // One that may wait does, and goes on from where the first one stopped.
+    hub.config = patient;
+    let opened = hub.run();
+    assert_eq!((&opened["did"], hub.branch()), (&"opened".into(), tip));
+    // The primary limit is used up.
+    hub.config = hasty;
+    hub.demand_times(1.7);
+    hub.forge.forget();
+    hub.forge.requests_left(1);
+    assert!(hub.run()["did"]["stayed"]["limited"].is_object());
+    hub.forge.requests_left(1000);
+    hub.forge.forget();
+    assert!(hub.run()["did"]["stayed"]["limited"].is_object());
+    assert!(hub.forge.log().is_empty(), "{:?}", hub.forge.log());
+    // Its own count is kept in the state too, and is less than GitHub's.
+    std::fs::remove_dir_all(hub.shop.path().join("state/github/rests")).unwrap();
+    let writes = hub.shop.path().join("state/github/writes");
+    assert_eq!(std::fs::read_dir(&writes).unwrap().count(), 3, "two that were opened, one of them twice, and dressed");
+    for second in 0..400 {
+        let at = chrono::Utc::now() - chrono::TimeDelta::seconds(3000 - second);
+        std::fs::write(writes.join(format!("{}-1", at.format("%Y%m%dT%H%M%S%.6fZ"))), "").unwrap();
+    }
+    assert!(hub.run()["did"]["stayed"]["limited"].is_object());
+    assert!(hub.mutations().is_empty());
+    std::fs::remove_dir_all(&writes).unwrap();
+    assert_eq!(hub.run()["did"], "updated");
+}
+
+#[test]
 fn doctor_tries_github() {
     let hub = Hub::new();
     let doctor = || Ran::of(&mut prescale(&["doctor", "--config", &hub.config, "--at", &now()]));

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 /// A call that failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GithubError {
     /// What was tried.
     doing: String,
@@ -70,6 +70,16 @@ impl GithubError {
         Self::new(doing, Trouble::Unknown, format!("its answer cannot be read: {error}; is `github.url` that of its API?"))
     }
 
+    /// It was not asked: GitHub wants to be left alone until then, or too much was asked of it already.
+    pub(super) fn resting(doing: &str, until: DateTime<Utc>) -> Self {
+        Self::new(doing, Trouble::Limited { until }, "its rate limits are used up".to_owned())
+    }
+
+    /// It was not asked, since it could not be counted.
+    pub(super) fn uncounted(doing: &str, error: &anyhow::Error) -> Self {
+        Self::new(doing, Trouble::Settings, format!("what is asked of it cannot be counted: {error:#}"))
+    }
+
     /// From an answer that is no success.
     pub(super) fn answered(doing: &str, status: StatusCode, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Self {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
@@ -81,9 +91,11 @@ impl GithubError {
         }
         let number = |name| headers.get(name).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<i64>().ok());
         let spent = number("x-ratelimit-remaining") == Some(0);
+        let reset = || number("x-ratelimit-reset").and_then(|at| DateTime::from_timestamp(at, 0));
         let limit = match number("retry-after") {
-            Some(seconds) => Some(now + TimeDelta::seconds(seconds.clamp(0, 86_400))),
-            None if spent => number("x-ratelimit-reset").and_then(|at| DateTime::from_timestamp(at, 0)),
+            Some(seconds) => Some(now + TimeDelta::seconds(seconds.clamp(1, 86_400))),
+            // By our clock it may have passed already.
+            None if spent => reset().map(|at| at.clamp(now + REST, now + TimeDelta::days(1))),
             None if status == StatusCode::TOO_MANY_REQUESTS || said.to_lowercase().contains("rate limit") => Some(now + REST),
             None => None,
         };
@@ -137,6 +149,7 @@ mod tests {
         let until = |at| Trouble::Limited { until: DateTime::from_timestamp(at, 0).unwrap() };
         assert_eq!(trouble(403, &[("retry-after", "30")], "{}"), until(1030));
         assert_eq!(trouble(403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4000")], "{}"), until(4000));
+        assert_eq!(trouble(403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "900")], "{}"), until(1060), "clocks differ");
         assert_eq!(trouble(429, &[], "slow down"), until(1060));
         assert_eq!(trouble(403, &[], r#"{"message": "You have exceeded a secondary rate limit."}"#), until(1060));
         assert_eq!(trouble(403, &[("x-ratelimit-remaining", "7")], r#"{"message": "Resource not accessible"}"#), Trouble::Forbidden);

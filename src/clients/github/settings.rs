@@ -26,6 +26,9 @@ pub struct Settings {
     /// The pause before a call that only reads is made again. Default: 500ms.
     #[serde(with = "duration")]
     pub pause: Duration,
+    /// How long a run waits until GitHub's rate limits let it go on; beyond that, the next run does. Default: 90s.
+    #[serde(with = "duration")]
+    pub patience: Duration,
 }
 
 /// An installed GitHub App.
@@ -50,6 +53,7 @@ impl Default for Settings {
             token_file: None,
             app: None,
             pause: Duration::from_millis(500),
+            patience: Duration::from_secs(90),
         }
     }
 }
