@@ -22,7 +22,7 @@ use guards::Past;
 
 pub use budget::Budget;
 pub use hpa::{Hpa, Running};
-pub use need::{Carrier, Curve, Need, replicas_for, staffed, worth};
+pub use need::{Carrier, Curve, Need, Sizes, replicas_for, staffed, worth};
 pub use replicas::capacity;
 pub use tuning::{Tunable, hpa_of, set_so, tunable};
 pub use vetoes::hold;

@@ -21,6 +21,44 @@ impl Need {
     }
 }
 
+/// No minute counts for more than so many times the mean size before it: one sample that is off by orders of magnitude says nothing of a size.
+const OUTLYING: f64 = 16.0;
+
+/// Mean sizes of a workload, in replicas, as sums before each minute.
+#[derive(Clone, Debug)]
+pub struct Sizes(Vec<f64>);
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self(vec![0.0])
+    }
+}
+
+impl Sizes {
+    /// How many minutes there are.
+    pub fn len(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a minute in which so many replicas would have been enough.
+    pub fn push(&mut self, replicas: u32) {
+        let (n, sum) = (self.len(), self.0[self.len()]);
+        let before = if n == 0 { f64::from(replicas) } else { sum / n as f64 };
+        self.0.push(sum + f64::from(replicas).min(OUTLYING * before.max(1.0)));
+    }
+
+    /// The mean over the last so many minutes, or as many as there are.
+    pub fn mean(&self, minutes: usize) -> f64 {
+        let minutes = self.len().min(minutes);
+        (self.0[self.len()] - self.0[self.len() - minutes]) / minutes.max(1) as f64
+    }
+}
+
 /// The size of a workload, in replicas, for which a price of shortfall is what it says: it grows and shrinks with the workload, so that one
 /// price suits a fleet.
 const USUAL_SIZE: f64 = 14.0;
@@ -56,16 +94,36 @@ pub struct Carrier<'a> {
 /// What each floor is expected to cost over the window.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// Replicas from one entry to the next.
-    step: u32,
-    /// Ready replicas, on average over the window.
+    /// The least floor: where nothing stands above it, it carries what is expected, whatever that costs.
+    least: u32,
+    /// Ready replicas, on average over the window, for each entry of the [`scale`].
     paid: Vec<f64>,
     /// The share of the window's minutes that are short.
     short: Vec<f64>,
 }
 
-/// The most entries of a curve: beyond, floors are tried in steps.
-const MOST: usize = 4096;
+/// Up to here each count is an entry of its own.
+const EXACT: u32 = 1024;
+/// From there on, so many entries double a count.
+const DOUBLING: f64 = 256.0;
+
+/// The replicas of an entry.
+fn scale(entry: usize) -> u32 {
+    match u32::try_from(entry) {
+        Ok(count) if count <= EXACT => count,
+        _ => (f64::from(EXACT) * ((entry - EXACT as usize) as f64 / DOUBLING).exp2()).ceil() as u32,
+    }
+}
+
+/// The first entry with at least so many replicas.
+fn entry_of(replicas: u32) -> usize {
+    if replicas <= EXACT {
+        return replicas as usize;
+    }
+    let entry = EXACT as usize + ((f64::from(replicas) / f64::from(EXACT)).log2() * DOUBLING) as usize;
+    (entry..).find(|entry| scale(*entry) >= replicas).unwrap_or(entry)
+}
+
 /// The autoscaler's path is looked at once in so many minutes.
 const PATH_EVERY: usize = 5;
 /// The minute of those at which it is.
@@ -76,10 +134,8 @@ impl Curve {
     /// floor and what the autoscaler alone had ready then; the greater of the two is paid for. Both are moved to today's level.
     pub fn of(forecast: &Forecast, demand: &Demand, length: usize, carrier: Carrier) -> Self {
         let (unit, length) = (carrier.unit, forecast.told(length));
-        let most = (forecast.most() / unit).ceil().clamp(1.0, f64::from(u32::MAX));
-        let step = (most / MOST as f64).ceil().max(1.0) as u32;
-        let n = most as usize / step as usize + 2;
-        let entry = |demand: f64| (replicas_for(demand, unit).div_ceil(step) as usize).min(n - 1);
+        let entry = |demand: f64| entry_of(replicas_for(demand, unit));
+        let n = entry(forecast.most()) + 2;
         let (mut needed, mut alone) = (vec![0.0; n], vec![0.0; n]);
         let looks = length.saturating_sub(PATH_FIRST).div_ceil(PATH_EVERY).max(1) as f64;
         for analogue in forecast.analogues() {
@@ -105,24 +161,29 @@ impl Curve {
                 }
             }
         }
-        if carrier.alone.is_none() {
+        let least = if carrier.alone.is_none() {
             alone[0] = 1.0;
-        }
-        Self { step, paid: expected_maxima(&alone, f64::from(step)), short: tails(&needed) }
+            replicas_for(forecast.point(), unit)
+        } else {
+            1
+        };
+        Self { least, paid: expected_maxima(&alone), short: tails(&needed) }
     }
 
     /// The floor that costs least when a minute short costs `worth` replica-minutes. Of equals it is the greatest, at least one: what costs
-    /// nothing is taken as insurance.
+    /// nothing is taken as insurance. A surge may be dearer than a shortfall is worth at the workload's usual size; without an autoscaler above,
+    /// the floor still carries what is expected, since nothing else would.
     pub fn cheapest(&self, worth: f64) -> u32 {
-        let costs = self.paid.iter().zip(&self.short).map(|(paid, short)| paid + worth * short).enumerate().skip(1);
-        let (mut best, mut least) = (1, f64::INFINITY);
+        let first = entry_of(self.least);
+        let costs = self.paid.iter().zip(&self.short).map(|(paid, short)| paid + worth * short).enumerate().skip(first);
+        let (mut best, mut least) = (first, f64::INFINITY);
         for (entry, cost) in costs {
             if cost <= least * (1.0 + 1e-9) {
                 best = entry;
             }
             least = least.min(cost);
         }
-        (best as u32).saturating_mul(self.step)
+        scale(best)
     }
 }
 
@@ -143,16 +204,17 @@ fn tails(weights: &[f64]) -> Vec<f64> {
 }
 
 /// For each entry, the expectation of the greater of it and a weighted one, in replicas.
-fn expected_maxima(weights: &[f64], step: f64) -> Vec<f64> {
-    let total: f64 = weights.iter().zip(0_u32..).map(|(weight, i)| weight * f64::from(i)).sum();
+fn expected_maxima(weights: &[f64]) -> Vec<f64> {
+    let replicas = |entry: usize| f64::from(scale(entry));
+    let total: f64 = weights.iter().enumerate().map(|(entry, weight)| weight * replicas(entry)).sum();
     let (mut below, mut below_sum) = (0.0, 0.0);
     weights
         .iter()
-        .zip(0_u32..)
-        .map(|(weight, i)| {
+        .enumerate()
+        .map(|(entry, weight)| {
             below += weight;
-            below_sum += weight * f64::from(i);
-            (below * f64::from(i) + total - below_sum) * step
+            below_sum += weight * replicas(entry);
+            below * replicas(entry) + total - below_sum
         })
         .collect()
 }
@@ -175,8 +237,8 @@ mod tests {
     fn a_further_replica_is_taken_while_it_saves_more_than_it_costs() {
         let (forecast, demand) = foreseen();
         let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 10.0, alone: None });
-        // Each replica beyond the first saves a quarter of the window, as long as it is paid for.
-        for (worth, replicas) in [(1.0, 1), (3.9, 1), (4.1, 4), (1e9, 4)] {
+        // Each replica beyond those of the median saves a quarter of the window, as long as it is paid for.
+        for (worth, replicas) in [(1.0, 2), (3.9, 2), (4.1, 4), (1e9, 4)] {
             assert_eq!(curve.cheapest(worth), replicas, "{worth}");
         }
         assert_eq!(Need::of(&forecast, 2, 10.0), Need { quantile: 0.5, demand: 20.0, replicas: 2 });
@@ -205,8 +267,44 @@ mod tests {
     fn a_tiny_capacity_is_no_huge_curve() {
         let (forecast, demand) = foreseen();
         let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 1e-6, alone: None });
-        assert!(curve.paid.len() <= MOST + 2);
+        assert!(curve.paid.len() < 6000);
         let floor = f64::from(curve.cheapest(1e12));
-        assert!((40e6..=40.1e6).contains(&floor), "{floor}");
+        assert!((40e6..=40.2e6).contains(&floor), "{floor}");
+    }
+
+    #[test]
+    fn entries_are_exact_where_counts_are_small_and_close_elsewhere() {
+        for replicas in (0..5000).chain([1 << 20, 123_456_789, u32::MAX - 1, u32::MAX]) {
+            let (entry, found) = (entry_of(replicas), scale(entry_of(replicas)));
+            assert!(found >= replicas && (replicas > EXACT || found == replicas), "{replicas}: {found}");
+            assert!(
+                f64::from(found) <= f64::from(replicas) * 1.004 + 1.0 && (entry == 0 || scale(entry - 1) < replicas),
+                "{replicas}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_absurd_minute_makes_no_other_size() {
+        let mean = |minutes: &[u32]| {
+            let mut sizes = Sizes::default();
+            minutes.iter().for_each(|replicas| sizes.push(*replicas));
+            sizes.mean(minutes.len())
+        };
+        let mut minutes = vec![4; 20_000];
+        assert!((mean(&minutes) - 4.0).abs() < 1e-9);
+        minutes[7000] = u32::MAX;
+        assert!(mean(&minutes) < 4.1);
+        // A step is no outlier.
+        minutes[10_000..].fill(40);
+        assert!((mean(&minutes) - 22.0).abs() < 0.1, "{}", mean(&minutes));
+        assert!(Sizes::default().mean(5).abs() < 1e-9 && Sizes::default().is_empty());
+    }
+
+    #[test]
+    fn a_surge_is_carried_whatever_a_shortfall_is_worth() {
+        let (forecast, demand) = foreseen();
+        let curve = Curve::of(&forecast, &demand, 10, Carrier { unit: 0.1, alone: None });
+        assert_eq!(curve.cheapest(worth(100.0, 1.0)), 200, "its usual size is one replica, and two hundred are expected");
     }
 }

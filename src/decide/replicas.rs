@@ -12,7 +12,7 @@ use crate::model::{
 
 use super::guards::{self, Deferral, Past};
 use super::tuning::{hpa_of, minutes, resource_of, stabilization};
-use super::{Carrier, Curve, Decision, Hpa, Need, object_of, replicas_for, staffed, worth};
+use super::{Carrier, Curve, Decision, Hpa, Need, Sizes, object_of, replicas_for, staffed, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
 const DEFAULT_REPLICAS: u32 = 1;
@@ -246,8 +246,9 @@ fn stretched(floor: u32, stretch: f64) -> u32 {
 
 /// The mean size of a workload over the last two weeks: what a scaler that knows the future would have had.
 fn size(history: &Demand, capacity: f64) -> f64 {
-    let recent = &history.held()[history.len().saturating_sub(SIZED_MINUTES)..];
-    recent.iter().map(|demand| f64::from(replicas_for(*demand, capacity))).sum::<f64>() / recent.len().max(1) as f64
+    let mut sizes = Sizes::default();
+    history.held()[history.len().saturating_sub(SIZED_MINUTES)..].iter().for_each(|demand| sizes.push(replicas_for(*demand, capacity)));
+    sizes.mean(SIZED_MINUTES)
 }
 
 /// The HPA above the floor, where it is known what it would do alone: it scales on the signal's own resource.

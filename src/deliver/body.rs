@@ -10,7 +10,7 @@ use super::{Prices, message, sparkline};
 use crate::clients::git::CommitId;
 use crate::model::edit::Group;
 use crate::model::plan::Outlook;
-use crate::model::{Bytes, Change, Field, Held, Millicores, Patience, Plan, Proof, Proposal, Proposed, Reason, Resource, Signal, Value};
+use crate::model::{Bytes, Change, Field, Held, Millicores, Patience, Plan, Proof, Proposal, Proposed, Resource, Signal, Value};
 
 /// The most characters of a body.
 const MOST: usize = 65_536;

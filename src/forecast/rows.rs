@@ -25,6 +25,8 @@ pub(super) const DAY: usize = 1440;
 const DAY_BINS: usize = DAY / BIN;
 /// Minutes a bin.
 const BIN: usize = crate::model::demand::BIN;
+/// No minute counts for more than so many times the 99th percentile when the scale of demand is told.
+const OUTLYING: f64 = 16.0;
 
 /// The features of a row. All that is demand is in log space.
 pub(super) mod column {
@@ -106,9 +108,14 @@ impl Rows {
     /// None yet, `spacing` minutes apart. The first `known` minutes of `demand` tell the scale.
     pub fn new(shape: Shape, spacing: usize, demand: &Demand, known: usize) -> Self {
         let mut measured: Vec<f64> = demand.raw()[..known].iter().copied().filter(|v| !v.is_nan()).collect();
-        let middle = measured.len() / 2;
-        let mean = measured.iter().sum::<f64>() / measured.len().max(1) as f64;
-        let median = if measured.is_empty() { 0.0 } else { *measured.select_nth_unstable_by(middle, f64::total_cmp).1 };
+        let mut quantile = |share: f64| {
+            let place = ((measured.len() as f64 * share) as usize).min(measured.len().saturating_sub(1));
+            if measured.is_empty() { 0.0 } else { *measured.select_nth_unstable_by(place, f64::total_cmp).1 }
+        };
+        // A sample that is off by orders of magnitude says nothing of the scale.
+        let (median, usual) = (quantile(0.5), quantile(0.99));
+        let most = if usual > 0.0 { OUTLYING * usual } else { f64::INFINITY };
+        let mean = measured.iter().map(|value| value.min(most)).sum::<f64>() / measured.len().max(1) as f64;
         Self {
             shape,
             spacing,

@@ -176,11 +176,11 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
         tried: from - TRIED * DAY as i64 * MINUTE,
         settled: from,
     };
-    let last = trace.at(trace.demand().len()) - cadence.lead_seconds();
+    let end = trace.at(trace.demand().len());
     let mut rolling = Rolling::new(trace.samples(), step, course);
     let mut made: Vec<Vec<Decision>> = vec![Vec::new(); settings.aims.len()];
     let mut budgets: Vec<Budget> = settings.aims.iter().map(|_| Budget::new(settings.most_changes)).collect();
-    for at in rolling.instants(last) {
+    for at in rolling.instants(end + 1) {
         let Some(Step { forecast, stale, floors }) = rolling.step(at).filter(|_| at >= from) else { continue };
         for (aim, floor) in floors.into_iter().enumerate() {
             let held = made[aim].last().map_or(1, |decision: &Decision| decision.replicas);
@@ -190,6 +190,7 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
                     let mut reasons = vec![Why::PeakDemand { model: forecast.model, quantile, replicas: wanted }];
                     let replicas = budgets[aim].spend(at, held, wanted);
                     if let Some(most) = settings.most_changes.filter(|_| replicas != wanted) {
+                        rolling.amend(aim, replicas);
                         reasons.push(Why::ChangesSpent { most });
                     }
                     (replicas, Some(demand), reasons)
@@ -281,8 +282,8 @@ mod tests {
             let cut = backtest(&cut, &settings()).unwrap();
             for (whole, cut) in whole.iter().zip(&cut) {
                 assert_eq!(whole.hpa, cut.hpa);
-                let until = |backtest: &Backtest| backtest.decisions.iter().filter(|d| d.at + 360 < at).cloned().collect::<Vec<_>>();
-                assert!(until(whole).len() as i64 >= hours * 6 - 1);
+                let until = |backtest: &Backtest| backtest.decisions.iter().filter(|d| d.at <= at).cloned().collect::<Vec<_>>();
+                assert!(until(whole).len() as i64 >= hours * 6);
                 assert_eq!(until(whole), until(cut), "{hours}");
             }
         }

@@ -179,6 +179,13 @@ impl Pilot {
         replicas
     }
 
+    /// The last decision became another one: the limit on changes did not leave it as it was.
+    pub(super) fn amend(&mut self, replicas: u32) {
+        if let Some(last) = self.emitted.floor.last_mut() {
+            *last = replicas;
+        }
+    }
+
     /// Lets what became known pass. Where nothing can be said, that is all: the floor stays.
     pub(super) fn pass(&mut self, demand: &Demand) {
         for lane in &mut self.lanes {

@@ -4,7 +4,7 @@ use super::pilot::{Flown, Pilot};
 use super::score::perfect;
 use super::trace::holds_for;
 use super::{Aim, Cadence, DAY, Hpa, Known, MINUTE};
-use crate::decide::{Carrier, Curve, Running};
+use crate::decide::{Carrier, Curve, Running, Sizes};
 use crate::forecast::{Learner, Recipe, Shape};
 use crate::model::{Calendar, Demand, Forecast};
 
@@ -102,14 +102,26 @@ impl<'a> Rolling<'a> {
         if at.rem_euclid(cadence.interval()) != 0 || at < tried {
             return None;
         }
+        let stale = at - demand.end() > holds_for(self.step);
+        let forecast = self.learner.as_mut().filter(|_| !stale).and_then(|learner| learner.forecast(demand));
+        // Nothing is tried, and nothing paid for, before something can be said.
+        if forecast.is_none() && self.flying.is_none() {
+            return Some(Step { forecast, stale, floors: vec![None; self.course.aims.len()] });
+        }
         let flying = self.flying.get_or_insert_with(|| Flying::new(&self.course, demand));
         if at >= settled && self.chosen.is_none() {
             self.chosen = Some(flying.chosen(demand));
         }
-        let stale = at - demand.end() > holds_for(self.step);
-        let forecast = self.learner.as_mut().filter(|_| !stale).and_then(|learner| learner.forecast(demand));
         let floors = flying.decide(demand, forecast.as_ref(), minute + cadence.lead, cadence.every, self.chosen.as_deref());
         Some(Step { forecast, stale, floors })
+    }
+
+    /// The last decision on an aim became another one.
+    pub(super) fn amend(&mut self, aim: usize, replicas: u32) {
+        let (chosen, flying) = (self.chosen.as_ref().map(|chosen| chosen[aim]), self.flying.as_mut());
+        if let (Some(hpa), Some(flying)) = (chosen, flying) {
+            flying.pilots[aim][hpa].amend(replicas);
+        }
     }
 
     /// For each aim the place of its autoscaler, once they have settled.
@@ -138,8 +150,8 @@ struct Flying {
     alone: Vec<Option<(Running, Vec<u32>)>>,
     /// By aim, then by autoscaler.
     pilots: Vec<Vec<Pilot>>,
-    /// Sums of the perfect scaler's replicas before each minute.
-    perfect: Vec<f64>,
+    /// The perfect scaler's replicas.
+    sizes: Sizes,
 }
 
 impl Flying {
@@ -151,14 +163,13 @@ impl Flying {
         let alone = hpas.iter().map(|hpa| hpa.map(|hpa| (hpa.start(first, unit), Vec::new()))).collect();
         let pilot = |aim: &Aim| hpas.iter().map(|hpa| Pilot::new(*aim, *hpa, unit, steady, demand)).collect();
         let pilots = course.aims.iter().map(pilot).collect();
-        Self { unit, hpas: hpas.to_vec(), alone, pilots, perfect: vec![0.0] }
+        Self { unit, hpas: hpas.to_vec(), alone, pilots, sizes: Sizes::default() }
     }
 
     /// Lets what became known pass.
     fn pass(&mut self, demand: &Demand) {
-        for minute in self.perfect.len() - 1..demand.len() {
-            let before = self.perfect[minute];
-            self.perfect.push(before + f64::from(perfect(demand.held()[minute], self.unit)));
+        for minute in self.sizes.len()..demand.len() {
+            self.sizes.push(perfect(demand.held()[minute], self.unit));
         }
         for (hpa, alone) in self.hpas.iter().zip(&mut self.alone) {
             let (Some(hpa), Some((running, path))) = (hpa, alone) else { continue };
@@ -170,9 +181,7 @@ impl Flying {
 
     /// The replicas that the perfect scaler had on average.
     fn size(&self) -> f64 {
-        let n = self.perfect.len() - 1;
-        let days = n.min(SIZED * DAY);
-        (self.perfect[n] - self.perfect[n - days]) / days.max(1) as f64
+        self.sizes.mean(SIZED * DAY)
     }
 
     /// Lets what became known pass for every pilot as well.
