@@ -50,6 +50,9 @@ pub(super) struct Backtest {
     /// The most changes of the floor in any 24 hours
     #[arg(long, value_name = "N")]
     max_changes_per_day: Option<usize>,
+    /// For how long what was wanted keeps the floor from falling: 30m is the policies' default
+    #[arg(long, value_name = "DURATION", default_value = "0m", value_parser = minutes_or_none)]
+    stabilization: usize,
     /// The first decision, in epoch seconds or RFC 3339 [default: the last 30 %, two weeks at most, never the first week]
     #[arg(long, value_name = "TIME", value_parser = instant, allow_hyphen_values = true)]
     from: Option<i64>,
@@ -171,6 +174,7 @@ impl Backtest {
             aims: aims.collect(),
             above: self.hpa,
             most_changes: self.max_changes_per_day,
+            stabilize: self.stabilization,
             recipe: match self.model {
                 Model::Named(recipe) => recipe,
                 Model::Champion => Recipe::usual(),
@@ -249,10 +253,14 @@ fn model(text: &str) -> Result<Model, String> {
 }
 
 fn minutes(text: &str) -> Result<usize, String> {
+    minutes_or_none(text).ok().filter(|minutes| *minutes > 0).ok_or_else(|| "must be whole minutes, from 1m to 1d".to_owned())
+}
+
+fn minutes_or_none(text: &str) -> Result<usize, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let minutes = duration.as_secs() / 60;
     let whole = duration == Duration::from_secs(minutes * 60);
-    if whole && (1..=1440).contains(&minutes) { Ok(minutes as usize) } else { Err("must be whole minutes, from 1m to 1d".to_owned()) }
+    if whole && minutes <= 1440 { Ok(minutes as usize) } else { Err("must be whole minutes, at most 1d".to_owned()) }
 }
 
 fn instant(text: &str) -> Result<i64, String> {

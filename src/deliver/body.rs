@@ -382,7 +382,7 @@ mod tests {
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit};
     use crate::model::{
-        HoldReason, ObjectRef, Place, Proven, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind,
+        HoldReason, ObjectRef, Place, Proven, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind,
     };
     use chrono::TimeDelta;
     use expect_test::expect;

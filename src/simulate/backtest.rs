@@ -26,7 +26,7 @@ impl Above {
         match self {
             Self::Nothing => vec![None],
             Self::Target(target) => vec![Some(Hpa { target, ..Hpa::default() })],
-            Self::Tuned => TARGETS.iter().map(|target| Some(Hpa::new(*target, Hpa::default().stabilize))).collect(),
+            Self::Tuned => STABILIZATIONS.iter().flat_map(|minutes| TARGETS.map(|target| Some(Hpa::new(target, *minutes)))).collect(),
         }
     }
 }
@@ -44,6 +44,8 @@ pub struct Settings {
     pub above: Above,
     /// The most changes of the floor in any 24 hours.
     pub most_changes: Option<usize>,
+    /// For so many minutes what was wanted keeps the floor from falling, as a policy's `stabilization` does; 0 for no time at all.
+    pub stabilize: usize,
     /// The model that forecasts.
     pub recipe: &'static Recipe,
     /// Epoch seconds of the first decision; it is the next one on the cadence's grid.
@@ -148,8 +150,10 @@ impl From<Hpa> for Chosen {
     }
 }
 
-/// Targets among which an HPA is chosen, each with Kubernetes' default stabilization.
+/// Targets among which an HPA is chosen.
 pub(super) const TARGETS: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
+/// The scale-down stabilizations that each is tried with, in minutes. Of equals the first is chosen, Kubernetes' default.
+pub(super) const STABILIZATIONS: [usize; 3] = [5, 15, 30];
 
 /// Tries each aim on a trace, in order. A decision at `t` reads nothing that was not known at `t`; an HPA is chosen from what was known at the
 /// first decision.
@@ -170,6 +174,7 @@ pub fn backtest(trace: &Trace, settings: &Settings) -> Result<Vec<Backtest>, Bac
         cadence,
         aims: &settings.aims,
         most_changes: settings.most_changes,
+        stabilize: settings.stabilize,
         recipe: settings.recipe,
         calendar: &Calendar::default(),
         hpas: &among,
@@ -252,6 +257,7 @@ mod tests {
             aims: vec![Aim::Price(10.0), Aim::Price(300.0)],
             above: Above::Tuned,
             most_changes: None,
+            stabilize: 0,
             recipe: Recipe::named("linear").unwrap(),
             from: START + 11 * 86_400,
         }
@@ -266,7 +272,7 @@ mod tests {
         let [cheap, safe] = tried(&settings()).try_into().unwrap();
         for backtest in [&cheap, &safe] {
             assert!(backtest.decisions.iter().all(|d| d.at % 600 == 0 && d.effective_at == d.at + 360 && d.at >= START + 11 * 86_400));
-            assert_eq!(backtest.decisions.len(), 144);
+            assert_eq!(backtest.decisions.len(), 145, "the last one is made at the trace's end");
             assert!(backtest.scores.under_hpa.unwrap().violation <= backtest.scores.floor.violation);
         }
         assert!(safe.scores.floor.violation < cheap.scores.floor.violation && safe.scores.floor.cost > cheap.scores.floor.cost);
@@ -302,6 +308,13 @@ mod tests {
         assert_eq!(fixed.hpa, Some(Chosen { target: 0.65, stabilize_minutes: 5 }));
         assert!(fixed.scores.under_hpa.unwrap().violation <= alone.scores.floor.violation);
         assert_ne!(fixed.decisions, alone.decisions, "what the HPA adds by itself needs no floor");
+        let steady = with(&|s| s.stabilize = 30);
+        let undone = |of: &Backtest| {
+            let floors: Vec<u32> = of.decisions.iter().map(|decision| decision.replicas).collect();
+            floors.windows(3).filter(|floors| floors[0] < floors[1] && floors[1] > floors[2]).count()
+        };
+        let usual = with(&|_| ());
+        assert!(undone(&steady) * 4 < undone(&usual), "{} of {}", undone(&steady), undone(&usual));
         let few = with(&|s| s.most_changes = Some(6));
         assert!(few.scores.floor.churn_per_day <= 6.1 && alone.scores.floor.churn_per_day > 12.0);
         assert!(few.decisions.iter().any(|d| d.reasons.contains(&Why::ChangesSpent { most: 6 })));

@@ -26,6 +26,8 @@ pub(super) struct Course<'a> {
     pub(super) aims: &'a [Aim],
     /// The most changes of the floor in any 24 hours.
     pub(super) most_changes: Option<usize>,
+    /// Minutes for which what was wanted keeps the floor from falling.
+    pub(super) stabilize: usize,
     /// The model that forecasts.
     pub(super) recipe: &'static Recipe,
     /// The clock on the wall that demand follows.
@@ -158,7 +160,9 @@ impl Flying {
     fn new(course: &Course, demand: &Demand) -> Self {
         let Course { capacity: unit, hpas, .. } = *course;
         // So many changes a day are spent well when each holds for its share of the day.
-        let steady = course.most_changes.map_or(1, |most| DAY.div_ceil(most.max(1) * course.cadence.every.max(1)));
+        let every = course.cadence.every.max(1);
+        let share = course.most_changes.map_or(1, |most| DAY.div_ceil(most.max(1) * every));
+        let steady = share.max(course.stabilize.div_ceil(every));
         let first = demand.raw().first().copied().unwrap_or(f64::NAN);
         let alone = hpas.iter().map(|hpa| hpa.map(|hpa| (hpa.start(first, unit), Vec::new()))).collect();
         let pilot = |aim: &Aim| hpas.iter().map(|hpa| Pilot::new(*aim, *hpa, unit, steady, demand)).collect();

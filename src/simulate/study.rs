@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::backtest::TARGETS;
+use super::backtest::{STABILIZATIONS, TARGETS};
 use super::pilot::Flown;
 use super::rolling::{Course, Rolling, TRIED};
 use super::trace::median_step;
@@ -13,7 +13,7 @@ use crate::decide;
 use crate::forecast::{self, LEAST_HISTORY, Recipe};
 use crate::model::snapshot::Driven;
 use crate::model::study::Tried;
-use crate::model::{Calendar, HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning, on_all_cores};
+use crate::model::{Calendar, Censored, HpaSetting, NoStudy, Observed, Series, Snapshot, Study, Subject, Tuning, on_all_cores};
 
 /// The models that compete, the simplest first.
 const MODELS: [&str; 4] = ["seasonal-naive", "recent", "linear", "forest"];
@@ -21,8 +21,6 @@ const MODELS: [&str; 4] = ["seasonal-naive", "recent", "linear", "forest"];
 const HARDLY_MORE: f64 = 0.01;
 /// An HPA is set anew only where that saves at least this share of the cost.
 const WORTH_A_CHANGE: f64 = 0.02;
-/// The scale-down stabilizations that each is tried with, in seconds. Of equals the first is chosen, Kubernetes' default.
-const STABILIZATIONS: [u32; 3] = [300, 900, 1800];
 /// The least that is replayed.
 const LEAST_REPLAY: TimeDelta = TimeDelta::days(3);
 
@@ -86,6 +84,7 @@ impl Question<'_> {
             cadence: self.cadence,
             aims: &[self.aim],
             most_changes: None,
+            stabilize: 0,
             recipe,
             calendar: self.calendar,
             hpas,
@@ -152,7 +151,7 @@ impl<'a> Case<'a> {
         let present = decide::hpa_of(workload, &driven.signal, capacity);
         let tunable = decide::tunable(workload).ok().flatten();
         let others = tunable.as_ref().map_or_else(Vec::new, |tunable| {
-            let with_targets = |stabilization| TARGETS.map(|target| tunable.setting(target, stabilization));
+            let with_targets = |minutes| TARGETS.map(|target| tunable.setting(target, minutes as u32 * 60));
             let mut others: Vec<HpaSetting> = STABILIZATIONS.into_iter().flat_map(with_targets).collect();
             others.retain(|setting| !setting.is_like(&tunable.present) && tunable.is_reached(setting));
             others.dedup();
@@ -172,14 +171,16 @@ impl<'a> Case<'a> {
             lead: window.from - now,
             calendar: workload.policy.spec.calendar.clone(),
         };
-        let measured = (0..demand.len()).filter(|i| demand.get(*i).is_some()).map(|i| demand.start() + demand.step() * i as i64);
+        let cut = cut_short(demand, &workload.censored);
+        let is_told = |i: &usize| demand.get(*i).is_some() && !cut.as_ref().is_some_and(|cut| cut[*i]);
+        let measured = (0..demand.len()).filter(is_told).map(|i| demand.start() + demand.step() * i as i64);
         enough(measured, demand.step(), now.timestamp())?;
         Ok(Self { workload, demand, now, cadence, subject, hpa: present.map(|(_, hpa)| hpa), others })
     }
 
     fn study(&self) -> Result<Study, NoStudy> {
         let now = self.now.timestamp();
-        let (samples, step) = samples(&self.demand.known_at(now));
+        let (samples, step) = samples(&self.demand.known_at(now), &self.workload.censored);
         let Subject { capacity, aim, .. } = self.subject;
         let question =
             Question { samples: &samples, step, now, capacity, cadence: self.cadence, aim, calendar: &self.workload.policy.spec.calendar };
@@ -218,11 +219,24 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What was measured, as samples of at least a minute, and the seconds between them.
-fn samples(known: &Series) -> (Vec<(i64, f64)>, i64) {
+/// What was measured and not cut short, as samples of at least a minute, and the seconds between them.
+fn samples(known: &Series, censored: &Censored) -> (Vec<(i64, f64)>, i64) {
     let series = if known.step() < MINUTE { known.maxima(MINUTE) } else { known.clone() };
     let (start, step) = (series.start(), series.step());
-    ((0..series.len()).filter_map(|i| Some((start + step * i as i64, series.get(i)?))).collect(), step)
+    let cut = cut_short(&series, censored);
+    let told = (0..series.len()).filter(|i| !cut.as_ref().is_some_and(|cut| cut[*i]));
+    (told.filter_map(|i| Some((start + step * i as i64, series.get(i)?))).collect(), step)
+}
+
+/// Which points of a series were cut short; `None` where none was, as mostly.
+fn cut_short(series: &Series, censored: &Censored) -> Option<Vec<bool>> {
+    let mut cut = None;
+    for (_, from, to) in censored.stretches() {
+        let index = |at: i64| (at - series.start()).div_euclid(series.step()).clamp(0, series.len() as i64) as usize;
+        let (from, to) = (index(from), index(to + series.step() - 1));
+        cut.get_or_insert_with(|| vec![false; series.len()])[from.min(to)..to].fill(true);
+    }
+    cut
 }
 
 /// The studies of a snapshot's workloads, signal by signal.

@@ -69,9 +69,10 @@ fn decided(name: &str, samples: &[(i64, f64)], capacity: f64) -> Result<(), Test
         let aims = vec![Aim::Price(100.0), Aim::Objective(0.005)];
         let recipe = Recipe::usual();
         let from = trace.start() + (trace.demand().len() as i64 * 60).saturating_sub(86_400).max(7200);
-        let settings =
-            Settings { capacity, cadence: Cadence::default(), aims, above: Above::Target(0.8), most_changes: None, recipe, from };
-        if let Ok(tried) = backtest(&trace, &settings) {
+        for above in [Above::Target(0.8), Above::Nothing] {
+            let aims = aims.clone();
+            let settings = Settings { capacity, cadence: Cadence::default(), aims, above, most_changes: None, stabilize: 0, recipe, from };
+            let Ok(tried) = backtest(&trace, &settings) else { continue };
             for decision in tried.iter().flat_map(|aim| &aim.decisions) {
                 // The highest lane of an objective doubles what the forecast says.
                 prop_assert!((1.0..=2.0 * most).contains(&f64::from(decision.replicas)), "{name}: {} of at most {most}", decision.replicas);
@@ -99,6 +100,55 @@ fn nonsense_is_decided_sanely_or_held() {
         let greatest = samples.iter().map(|(_, v)| *v).filter(|v| v.is_finite()).fold(0.0, f64::max);
         decided(name, &samples, (greatest / 20.0).max(1e-15)).unwrap();
         decided(name, &samples, 1e6).unwrap();
+    }
+}
+
+/// The floors from a day before the end on, and what demand needed meanwhile.
+fn floors(samples: Samples, capacity: f64, above: Above, aim: Aim) -> (Vec<u32>, Vec<f64>) {
+    let trace = Trace::new(samples).unwrap();
+    let first = trace.demand().len() - 1440;
+    let settings = Settings {
+        capacity,
+        cadence: Cadence::default(),
+        aims: vec![aim],
+        above,
+        most_changes: None,
+        stabilize: 0,
+        recipe: Recipe::usual(),
+        from: trace.at(first),
+    };
+    let tried = backtest(&trace, &settings).unwrap().remove(0);
+    let demand = tried.decisions.iter().filter_map(|decision| trace.demand().get(trace.minute_of(decision.at) - 1).copied());
+    (tried.decisions.iter().map(|decision| decision.replicas).collect(), demand.map(|demand| demand / capacity).collect())
+}
+
+#[test]
+fn a_surge_never_takes_the_floor_away() {
+    for times in [3.0, 8.0, 20.0] {
+        for aim in [Aim::Price(10.0), Aim::Price(100.0), Aim::Objective(0.005)] {
+            let surge = samples(12, |i| daily(i) * if i > 12 * DAY - DAY / 2 { times } else { 1.0 });
+            let (floors, demand) = floors(surge, 10.0, Above::Nothing, aim);
+            // Half an hour after it began.
+            for (i, (floor, demand)) in floors.iter().zip(&demand).enumerate().skip(76) {
+                assert!(f64::from(*floor) > 0.6 * demand, "{aim:?}, times {times}: decision {i} is {floor} for {demand}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_absurd_sample_moves_no_later_floor_by_much() {
+    for above in [Above::Nothing, Above::Tuned] {
+        let floors = |absurd: f64| {
+            let spoiled = samples(12, |i| if i == 10 * DAY + 77 { absurd } else { daily(i) });
+            floors(spoiled, 10.0, above, Aim::Price(100.0)).0
+        };
+        let usual = floors(100.0);
+        for absurd in [1e4, 1e6, 1e9, 1e15] {
+            for (spoiled, usual) in floors(absurd).iter().zip(&usual) {
+                assert!((usual.div_ceil(2)..=2 * usual).contains(spoiled), "{absurd:e}, {above:?}: {spoiled} instead of {usual}");
+            }
+        }
     }
 }
 

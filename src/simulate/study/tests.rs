@@ -228,3 +228,13 @@ fn what_comes_after_now_changes_nothing() {
     let cut = later.known_at(now().timestamp());
     assert_eq!(study(workload("web", PLAIN, &later, None)), study(workload("web", PLAIN, &cut, None)));
 }
+
+#[test]
+fn what_was_cut_short_is_not_replayed() {
+    let demand = series(DAYS, daily);
+    let marks = Series::new(demand.start(), 300, (0..DAYS * 288).map(|i| f64::from(u8::from(i % 288 >= 280))));
+    let censored = Censored::new(BTreeMap::from([(crate::model::Cause::AtMaximum, marks)]));
+    let (all, cut) = (samples(&demand, &Censored::default()).0, samples(&demand, &censored).0);
+    assert_eq!((all.len() as i64, cut.len() as i64), (DAYS * 288, DAYS * 280));
+    assert!(cut.iter().all(|(at, _)| (at - demand.start()) / 300 % 288 < 280));
+}
