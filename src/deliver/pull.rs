@@ -14,6 +14,7 @@ use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message
 use crate::clients::git::{CommitId, GitError, Identity, Pushed, Repository};
 use crate::clients::github::{Dress, Github, GithubError, NewPull, Pull, PullEdit, State, Trouble};
 use crate::model::edit::Group;
+use crate::model::record::RecordedChange;
 use crate::model::{Change, Held, Patience, Plan, Proposal, Proposed, Proven, Reason, Rhythm, Veto, Vetoed, VetoedBy};
 
 /// What stands between us and a pull request.
@@ -100,7 +101,7 @@ struct Tip {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     boxes: Boxes,
-    /// Whether its text is about the branch's tip, and its labels are there.
+    /// Whether its text is about the branch's tip and what it is made from now, and its labels are there.
     told: bool,
 }
 
@@ -251,7 +252,9 @@ async fn bring_up_to_date(
             tip: tip.map(|tip| desk.look(tip, commit, base)).transpose()?,
             open: open.as_ref().map(|pull| Open {
                 boxes: body::boxes(&pull.body),
-                told: !body::is_new(&pull.body) && body::head(&pull.body) == tip.map(|tip| tip.to_string()).as_deref(),
+                told: !body::is_new(&pull.body)
+                    && body::head(&pull.body) == tip.map(|tip| tip.to_string()).as_deref()
+                    && body::proposal(&pull.body).is_none_or(|told| is_near(&told, &group, desk.patience)),
             }),
             wanted: commit.is_some(),
         };
@@ -406,6 +409,18 @@ impl Desk<'_> {
         forge.dress(pull.number, &dress).await?;
         Ok((Did::Opened, pull))
     }
+}
+
+/// Whether what a group is made from is about what a text says: whoever closes it then declines what they read.
+fn is_near(told: &Proposal, group: &Group, patience: Patience) -> bool {
+    let is_told = |change: &Change| {
+        let is_it = |old: &&Proposed| {
+            let RecordedChange { overlay, object, field, .. } = &old.change;
+            (overlay, object, field) == (&change.overlay, &change.object, &change.field)
+        };
+        told.changes.iter().find(is_it).is_none_or(|old| patience.is_near(old.input, change.input()))
+    };
+    group.proven.changes().all(|(sited, _)| is_told(&sited.change))
 }
 
 /// Whether two commits change the same files of their parents to the same content.

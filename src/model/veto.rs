@@ -70,6 +70,13 @@ pub struct Patience {
     pub span: TimeDelta,
 }
 
+impl Patience {
+    /// Whether what a change is made from is still about what it was. What is not known is.
+    pub fn is_near(self, then: Option<f64>, now: Option<f64>) -> bool {
+        then.zip(now).is_none_or(|(then, now)| (now - then).abs() <= self.band * then.abs())
+    }
+}
+
 impl Veto {
     /// Whether it holds a change at `now`.
     pub fn holds(&self, change: &Change, now: DateTime<Utc>, patience: Patience) -> bool {
@@ -80,8 +87,7 @@ impl Veto {
             Vetoed::All(rhythm) => change.field.rhythm() == *rhythm,
             Vetoed::Field { overlay, object, field, input } => {
                 let is_it = (overlay, object, field) == (&change.overlay, &change.object, &change.field);
-                let is_near = input.zip(change.input()).is_none_or(|(then, now)| (now - then).abs() <= patience.band * then.abs());
-                is_it && is_near
+                is_it && patience.is_near(*input, change.input())
             }
         }
     }

@@ -5,6 +5,7 @@ mod cache;
 mod content;
 mod refusals;
 mod trust;
+mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -13,6 +13,8 @@ mod configuration;
 mod floors;
 mod forge;
 mod git_client;
+mod histories;
+mod killed;
 mod layers;
 mod overlay_corpus;
 mod overlay_scenarios;

@@ -78,7 +78,7 @@ fn judged(judge: &Path, folder: &Path) -> Vec<(String, Value, PathBuf, Trace)> {
         (name, row, path, trace)
     });
     // Spread over the datasets, which stand one after the other.
-    let found: Vec<_> = if std::env::var_os("PRESCALE_TEST_FULL").is_some() { found.collect() } else { found.step_by(7).collect() };
+    let found: Vec<_> = if crate::support::is_full() { found.collect() } else { found.step_by(7).collect() };
     assert!(found.len() >= 10);
     found
 }

@@ -12,3 +12,8 @@ pub(crate) mod prometheus;
 pub(crate) mod repository;
 pub(crate) mod shop;
 pub(crate) mod small;
+
+/// Whether what takes long is tried too.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("PRESCALE_TEST_FULL").is_some()
+}

@@ -25,7 +25,7 @@ const MAX_REFUSED: f64 = 0.01;
 
 #[test]
 fn an_outside_judge_finds_nothing_wrong() {
-    let full = std::env::var_os("PRESCALE_TEST_FULL").is_some();
+    let full = crate::support::is_full();
     let count = if full { 100_000 } else { 5_000 };
     let mut runner = TestRunner::deterministic();
     let strategy = case();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
 /// Runs git in a folder, apart from any configuration of the machine, and returns what it printed.
@@ -118,13 +119,25 @@ pub(crate) fn commit_by_someone_else(bare: &Path, name: &str) -> String {
 
 /// Someone else's commit of one file on a branch, which begins at `main` if there is none.
 pub(crate) fn commit_on(bare: &Path, branch: &str, name: &str, text: &str) -> String {
+    commit_blob(bare, branch, name, &blob_of(bare, text), &format!("Edit {name}"))
+}
+
+fn blob_of(bare: &Path, text: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, text).unwrap();
-    let blob = git(bare, &["hash-object", "-w", "--no-filters", file.path().to_str().unwrap()]);
-    commit_blob(bare, branch, name, &blob, &format!("Edit {name}"))
+    git(bare, &["hash-object", "-w", "--no-filters", file.path().to_str().unwrap()])
+}
+
+/// As [`commit_on`], at an instant.
+pub(crate) fn commit_at(bare: &Path, branch: &str, name: &str, text: &str, at: DateTime<Utc>) -> String {
+    commit_blob_at(bare, branch, name, &blob_of(bare, text), &format!("Edit {name}"), Some(at))
 }
 
 fn commit_blob(bare: &Path, branch: &str, name: &str, blob: &str, message: &str) -> String {
+    commit_blob_at(bare, branch, name, blob, message, None)
+}
+
+fn commit_blob_at(bare: &Path, branch: &str, name: &str, blob: &str, message: &str, at: Option<DateTime<Utc>>) -> String {
     let reference = format!("refs/heads/{branch}");
     let exists = git_command(bare).args(["show-ref", "--verify", "--quiet", &reference]).status().unwrap().success();
     let parent = git(bare, &["rev-parse", if exists { &reference } else { "main" }]);
@@ -137,7 +150,13 @@ fn commit_blob(bare: &Path, branch: &str, name: &str, blob: &str, message: &str)
     with_index(&["read-tree", &parent]);
     with_index(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{name}")]);
     let tree = with_index(&["write-tree"]);
-    let commit = git(bare, &["commit-tree", &tree, "-p", &parent, "-m", message]);
+    let mut command = git_command(bare);
+    if let Some(at) = at {
+        command.env("GIT_COMMITTER_DATE", at.to_rfc3339());
+    }
+    let made = command.args(["commit-tree", &tree, "-p", &parent, "-m", message]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let commit = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     // The branch is as it was, or is not there as it was not.
     git(bare, &["update-ref", &reference, &commit, if exists { &parent } else { "" }]);
     commit

@@ -1,7 +1,8 @@
 //! A config repository with one workload under a policy, its history in files, and the built binary run on it as time goes by.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use super::git::git;
 use super::shop::{Ran, prescale};
 
-/// `shop/web`, a Deployment whose policy stands beside it. Changes travel by commit.
+/// `shop/web`, a Deployment whose policy stands beside it.
 pub(crate) struct Small {
     root: TempDir,
 }
@@ -23,8 +24,13 @@ pub(crate) fn start() -> DateTime<Utc> {
 const KUSTOMIZATION: &str = "resources: [web.yaml]\n";
 
 impl Small {
-    /// The workload with this many replicas and a policy of this spec, in flow style.
+    /// The workload with this many replicas and a policy of this spec, in flow style. Changes travel by commit.
     pub(crate) fn new(replicas: u32, spec: &str) -> Self {
+        Self::by("commit", replicas, spec)
+    }
+
+    /// As [`Small::new`], where changes travel by this route.
+    pub(crate) fn by(delivery: &str, replicas: u32, spec: &str) -> Self {
         let small = Self { root: tempfile::tempdir().unwrap() };
         let root = small.root.path();
         git(root, &["init", "-q", "--bare", "-b", "main", "config.git"]);
@@ -34,7 +40,7 @@ impl Small {
              template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{containers: [{{name: app, image: app:1}}]}}\n"
         );
         let policy = format!(
-            "apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: web}}\nspec: {{target: {{name: web}}, requests: {{enabled: false}}, delivery: commit, {spec}}}\n"
+            "apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: web}}\nspec: {{target: {{name: web}}, requests: {{enabled: false}}, delivery: {delivery}, {spec}}}\n"
         );
         for (file, text) in [("kustomization.yaml", KUSTOMIZATION), ("web.yaml", &workload), ("scaling.yaml", &policy)] {
             let file = root.join("work/overlays/prod").join(file);
@@ -65,10 +71,32 @@ impl Small {
         self
     }
 
-    fn at(&self, verb: &str, minutes: i64, more: &[&str]) -> Ran {
+    /// The folder of all of it.
+    pub(crate) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The bare repository.
+    pub(crate) fn bare(&self) -> PathBuf {
+        self.path().join("config.git")
+    }
+
+    /// Adds YAML to the configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let file = self.path().join("prescale.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, text + more).unwrap();
+    }
+
+    /// A command so many minutes after the start.
+    pub(crate) fn command(&self, verb: &str, minutes: i64) -> Command {
         let config: PathBuf = self.root.path().join("prescale.yaml");
         let at = (start() + TimeDelta::minutes(minutes)).to_rfc3339();
-        Ran::of(prescale(&[verb, "--config", config.to_str().unwrap(), "--at", &at]).args(more))
+        prescale(&[verb, "--config", config.to_str().unwrap(), "--at", &at])
+    }
+
+    fn at(&self, verb: &str, minutes: i64, more: &[&str]) -> Ran {
+        Ran::of(self.command(verb, minutes).args(more))
     }
 
     /// Runs so many minutes after the start; what it reports.

@@ -55,6 +55,12 @@ impl People {
         })
     }
 
+    /// Whether it cannot be merged as it is.
+    pub(crate) fn conflicts(&self, number: u64) -> bool {
+        let bare = &self.0.site.bare;
+        self.change(number, |pull, _| merged_tree(bare, &pull.base_sha, &pull.head_sha).is_none())
+    }
+
     /// Closes without merging.
     pub(crate) fn close(&self, number: u64) {
         self.change(number, Pull::close);
