@@ -19,7 +19,7 @@ use tokio::task::block_in_place;
 use crate::clients::git::{CommitId, Edits, Identity, Pushed, Repository};
 use crate::clients::github::MergeMethod;
 use crate::model::edit::Group;
-use crate::model::{FileMode, NewFile, Plan, Proven};
+use crate::model::{FileMode, NewFile, Plan, Proposal, Proven};
 pub use owners::{Owners, PLACES};
 pub use pull::{Did, Standing, Stay};
 
@@ -133,6 +133,7 @@ pub async fn publish(
     for tries in 1..=MOST_TRIES {
         let files = edits(&group);
         let message = message::commit(&group, plan, sign_off.as_deref());
+        let message = message::with_trailer(&message, message::PROPOSAL, &proposal(&group, base).to_word());
         let commit = if files.is_empty() { None } else { block_in_place(|| repository.commit(base, &files, &message, &author, plan.at))? };
         let Some(commit) = commit else { return Ok(Published { group, commit: None, base, tries: tries - 1, standing: None }) };
         match block_in_place(|| repository.push(commit, base))? {
@@ -153,6 +154,11 @@ pub async fn publish(
         "the branch of `{}` moved {MOST_TRIES} times while this run tried to push; these changes were not written, the next run will try again",
         repository.label()
     )
+}
+
+/// What a group says for machines.
+fn proposal(group: &Group, base: CommitId) -> Proposal {
+    Proposal::of(group.rhythm, base.to_string(), group.proven.changes().map(|(sited, _)| sited))
 }
 
 /// What a group does to the files of its base.

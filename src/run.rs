@@ -76,7 +76,9 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
     vetoes.extend(undone::vetoes(&plan, &snapshot.past, &all, &world.config.commit.email, patience, &world.repository)?);
     decide::hold(&mut plan, &vetoes, patience);
     for rhythm in [Rhythm::Floor, Rhythm::Template] {
-        let kept = pull::kept(&plan, rhythm, &world.repository)?;
+        let Some(proposed) = pull::standing(rhythm, &world.repository)? else { continue };
+        pull::rest(&mut plan, &proposed, patience.band);
+        let kept = pull::kept(&plan, &proposed);
         plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
     }
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::model::plan::Hindsight;
 use crate::model::policy::{ReplicasPolicy, delta};
-use crate::model::{HoldReason, Observed, Record, RepoPath, Rhythm, WorkloadId};
+use crate::model::{Demand, HoldReason, Observed, Record, RepoPath, Rhythm, Window, WorkloadId};
 
 use super::Budget;
 
@@ -19,6 +20,8 @@ pub(super) struct Past {
     moves: Vec<DateTime<Utc>>,
     /// What each run's forecast asked for, before guards.
     wanted: Vec<(DateTime<Utc>, u32)>,
+    /// The demand that each run planned for.
+    peaks: Vec<(DateTime<Utc>, f64)>,
 }
 
 /// A fall that is put off.
@@ -40,6 +43,7 @@ impl Past {
             for overlay in record.overlays() {
                 let past = all.entry((overlay, &record.workload)).or_default();
                 past.wanted.extend(record.floor.map(|floor| (record.at, floor)));
+                past.peaks.extend(record.peak.map(|peak| (record.at, peak)));
                 let mut changed = record.changed.iter().filter(|change| change.overlay == *overlay);
                 if record.commit.is_some() && changed.any(|change| change.field.rhythm() == Rhythm::Floor) {
                     past.moves.push(record.at);
@@ -47,6 +51,19 @@ impl Past {
             }
         }
         all
+    }
+
+    /// How the forecasts did, by demand as it then was; `window` is that of a decision at `now`.
+    pub(super) fn hindsight(&self, demand: &Demand, window: Window, now: DateTime<Utc>) -> Option<Hindsight> {
+        let minute = |at: DateTime<Utc>| usize::try_from((at.timestamp() - demand.start()).div_euclid(60)).ok();
+        let (mut windows, mut covered) = (0, 0);
+        for (at, peak) in &self.peaks {
+            let Some((from, to)) = minute(*at + (window.from - now)).zip(minute(*at + (window.to - now))) else { continue };
+            let Some(greatest) = demand.greatest_measured(from, to).filter(|_| to <= demand.len()) else { continue };
+            windows += 1;
+            covered += u32::from(greatest <= *peak);
+        }
+        (windows > 0).then_some(Hindsight { windows, covered })
     }
 
     /// What puts off a fall from `from` to `wanted` at `now`: a floor falls only to the most that any decision over the stabilization wanted,

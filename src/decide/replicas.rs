@@ -62,7 +62,7 @@ pub(super) fn decide(
     };
     let (mut asked, mut missing) = (Vec::new(), Vec::new());
     for (driven, foreseen) in workload.signals.iter().zip(foreseen) {
-        match ask(workload, driven, foreseen, &floor, snapshot) {
+        match ask(workload, driven, foreseen, &floor, past, snapshot) {
             Ok(need) => asked.push(need),
             Err(why) if workload.signals.len() == 1 => missing.push(why),
             Err(why) => missing.push(HoldReason::SignalMissing { signal: driven.signal.clone(), why: Box::new(why) }),
@@ -81,6 +81,7 @@ fn ask<'a>(
     driven: &Driven,
     foreseen: &'a Result<Foreseen, HoldReason>,
     floor: &Floor,
+    past: &Past,
     snapshot: &Snapshot,
 ) -> Result<Asked<'a>, HoldReason> {
     let Foreseen { window, demand: history, forecast, borrowed } = foreseen.as_ref().map_err(Clone::clone)?;
@@ -113,6 +114,7 @@ fn ask<'a>(
         sibling: borrowed.clone(),
         study: driven.study.as_ref().ok().cloned(),
         unstudied: driven.study.as_ref().err().cloned(),
+        hindsight: past.hindsight(history, *window, snapshot.now).filter(|_| workload.signals.len() == 1 && borrowed.is_none()),
     };
     Ok(Asked { outlook, forecast, reactive, priced, spare: needed - replicas })
 }

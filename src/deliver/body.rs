@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Prices, message, sparkline};
+use super::{Prices, message, proposal as proposal_of, sparkline};
 use crate::clients::git::CommitId;
 use crate::model::edit::Group;
 use crate::model::plan::Outlook;
@@ -75,7 +75,7 @@ pub fn body(facts: &Facts) -> String {
     let window = (plan.window.from.format("%Y-%m-%d %H:%M"), plan.window.to.format("%H:%M UTC"));
     let _ = writeln!(text, "Prescale proposes {} change{s}, for what is expected between {} and {}.\n", changes.len(), window.0, window.1);
     let foot = foot(facts);
-    let word = Proposal::of(group.rhythm, facts.base.to_string(), group.proven.changes().map(|(sited, _)| sited)).to_word();
+    let word = proposal_of(group, facts.base).to_word();
     let machine = if word.len() <= PARTS {
         format!("{}\n", mark("proposal", &word))
     } else {
@@ -295,7 +295,9 @@ fn chart(outlook: &Outlook, changes: &[&Change]) -> String {
     let line = list(&mut past.iter().chain(&outlook.ahead).copied());
     let floors = list(&mut floors.into_iter());
     let capacity = message::amount(outlook.capacity, &outlook.signal);
-    let accuracy = outlook.study.as_ref().map_or(String::new(), |study| format!("\n{}\n", message::study(study)));
+    let told = outlook.hindsight.map(message::hindsight).into_iter().chain(outlook.study.as_ref().map(message::study));
+    let told = told.map(|told| sentence(&told)).collect::<Vec<_>>().join("\n\n");
+    let accuracy = if told.is_empty() { String::new() } else { format!("\n{told}\n") };
     format!(
         "<details><summary>{name}: {history} → {ahead}</summary>\n\nBars: measured, by the hour. Lines: what is expected ({model}), and what \
          the floor carries ({now} → {then} replicas, {capacity} each).\n\n```mermaid\nxychart-beta\n  x-axis \"hours from now\" -{hours} --> \
@@ -363,6 +365,15 @@ fn percent(share: f64) -> String {
     format!("{} %", message::trimmed(share * 100.0, usize::from(share < 0.1)))
 }
 
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut text = format!("{}.", text.trim_end_matches('.'));
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}
+
 /// Three digits are enough to draw.
 fn round(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
@@ -381,6 +392,7 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit};
+    use crate::model::plan::Hindsight;
     use crate::model::{
         HoldReason, ObjectRef, Place, Proven, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind,
     };
@@ -451,6 +463,7 @@ mod tests {
             sibling: None,
             study: None,
             unstudied: None,
+            hindsight: Some(Hindsight { windows: 144, covered: 141 }),
         }
     }
 

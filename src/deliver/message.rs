@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Did, Standing, Stay};
 use crate::model::edit::Group;
+use crate::model::plan::Hindsight;
 use crate::model::{
     Borrowed, Bytes, Cause, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study,
 };
@@ -181,7 +182,8 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Spare { added, spare } => {
             format!("{added} of them spare: {} times the square root of those that are busy", trimmed(*spare, 2))
         }
-        Reason::Kept => "as it was proposed before: nothing newer is known".to_owned(),
+        Reason::Kept { .. } => "as it was proposed before: nothing newer is known".to_owned(),
+        Reason::Rests { wanted } => format!("as it was proposed before: {wanted} would be enough, which is hardly less"),
         Reason::Risk { before, after } => {
             let share = |risk: f64| trimmed(risk * 100.0, usize::from(risk < 0.1));
             format!("demand exceeds it in {} of 100 windows like this one, and what is there now in {}", share(*after), share(*before))
@@ -219,6 +221,13 @@ pub fn study(study: &Study) -> String {
         trimmed(study.price, 2),
         models.join(", ")
     )
+}
+
+/// How past forecasts did, in one line.
+pub fn hindsight(hindsight: Hindsight) -> String {
+    let Hindsight { windows, covered } = hindsight;
+    let share = trimmed(f64::from(covered) / f64::from(windows.max(1)) * 100.0, 1);
+    format!("of its last {windows} forecasts, demand stayed at or under what was planned for in {covered} ({share} %)")
 }
 
 /// Why there is no study, in one line.

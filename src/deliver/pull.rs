@@ -10,12 +10,12 @@ use serde::Serialize;
 use tokio::task::block_in_place;
 
 use super::body::{self, Boxes, Facts};
-use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message, pause};
+use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message, pause, proposal};
 use crate::clients::git::{CommitId, GitError, Identity, Pushed, Repository};
 use crate::clients::github::{Dress, Github, GithubError, NewPull, Pull, PullEdit, State, Trouble};
 use crate::model::edit::Group;
 use crate::model::record::RecordedChange;
-use crate::model::{Change, Held, Patience, Plan, Proposal, Proposed, Proven, Reason, Rhythm, Veto, Vetoed, VetoedBy};
+use crate::model::{Change, Held, Patience, Plan, Proposal, Proposed, Proven, Reason, Rhythm, Route, Value, Veto, Vetoed, VetoedBy};
 
 /// What stands between us and a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -172,21 +172,41 @@ pub fn committed(repository: &Repository, commit: &str) -> Option<Proposal> {
     Proposal::from_word(message::trailer(&found.message, message::PROPOSAL)?)
 }
 
-/// What our branch proposes of workloads of which this run knows nothing: they stay as they are.
-pub fn kept(plan: &Plan, rhythm: Rhythm, repository: &Repository) -> Result<Vec<Change>, GitError> {
-    let Some(tip) = block_in_place(|| repository.branches())?.remove(&branch(repository, rhythm)) else { return Ok(Vec::new()) };
-    let proposed = committed(repository, &tip.to_string());
+/// What our branch proposes.
+pub fn standing(rhythm: Rhythm, repository: &Repository) -> Result<Option<Proposal>, GitError> {
+    let tip = block_in_place(|| repository.branches())?.remove(&branch(repository, rhythm));
+    Ok(tip.and_then(|tip| committed(repository, &tip.to_string())))
+}
+
+/// What is proposed of workloads of which this run knows nothing: it stays as it is.
+pub fn kept(plan: &Plan, proposed: &Proposal) -> Vec<Change> {
     let is_unknown = |change: &Change| {
-        let is_planned = plan
-            .changes
-            .iter()
-            .any(|other| (&other.overlay, &other.object, &other.field) == (&change.overlay, &change.object, &change.field));
+        let is_planned = plan.changes.iter().any(|other| is_same_field(other, change));
         let holds = |held: &Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload) && held.why.is_error();
         let is_about = |held: &Held| held.field.as_ref().is_none_or(|field| *field == change.field);
         !is_planned && plan.held.iter().any(|held| holds(held) && is_about(held))
     };
-    let changes = proposed.iter().flat_map(Proposal::changes).filter(is_unknown);
-    Ok(changes.map(|change| Change { reasons: vec![Reason::Kept], ..change }).collect())
+    let changes = proposed.changes().zip(&proposed.changes).filter(|(change, _)| is_unknown(change));
+    changes.map(|(change, of)| Change { reasons: vec![Reason::Kept { input: of.input }], ..change }).collect()
+}
+
+/// Leaves a proposed count that is enough, and hardly more than that, as it is: people are not to be asked again for a replica less.
+pub fn rest(plan: &mut Plan, proposed: &Proposal, band: f64) {
+    for old in proposed.changes() {
+        let by_pull = |change: &&mut Change| change.route == Route::PullRequest && change.from == old.from && is_same_field(change, &old);
+        let Some(change) = plan.changes.iter_mut().find(by_pull) else { continue };
+        if let (Value::Count(stands), Value::Count(wanted)) = (&old.to, &change.to)
+            && stands > wanted
+            && f64::from(stands - wanted) <= (band * f64::from(*wanted)).max(1.0)
+        {
+            change.reasons.push(Reason::Rests { wanted: *wanted });
+            change.to = old.to;
+        }
+    }
+}
+
+fn is_same_field(a: &Change, b: &Change) -> bool {
+    (&a.overlay, &a.object, &a.field) == (&b.overlay, &b.object, &b.field)
 }
 
 /// The branch of a group.
@@ -340,8 +360,7 @@ impl Desk<'_> {
         let Settings { name, email, .. } = self.settings;
         let author = Identity { name: name.clone(), email: email.clone() };
         let text = message::commit(group, self.plan, self.settings.signs_off().as_deref());
-        let word = Proposal::of(group.rhythm, base.to_string(), group.proven.changes().map(|(sited, _)| sited)).to_word();
-        let text = message::with_trailer(&text, message::PROPOSAL, &word);
+        let text = message::with_trailer(&text, message::PROPOSAL, &proposal(group, base).to_word());
         Ok(block_in_place(|| self.repository.commit(base, &files, &text, &author, self.plan.at))?)
     }
 

@@ -89,6 +89,16 @@ impl Held {
     }
 }
 
+/// How past forecasts of a workload did, as far as their windows were measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hindsight {
+    /// How many there were.
+    pub windows: u32,
+    /// In how many of them demand stayed at or under what was planned for.
+    pub covered: u32,
+}
+
 /// What is known of one workload's demand: what the plan shows beside its changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +139,8 @@ pub struct Outlook {
     pub study: Option<Study>,
     /// Why nothing does.
     pub unstudied: Option<NoStudy>,
+    /// How its forecasts of the last days did; absent where none is known, or several signals drive it.
+    pub hindsight: Option<Hindsight>,
 }
 
 /// What will change and what is held back.

@@ -72,7 +72,15 @@ pub enum Reason {
         spare: f64,
     },
     /// Nothing newer is known of it: it is as its pull request proposed it before.
-    Kept,
+    Kept {
+        /// What it was made from then, see [`Change::input`](super::Change::input).
+        input: Option<f64>,
+    },
+    /// Its pull request proposes a little more, and is left as it is.
+    Rests {
+        /// What would be enough.
+        wanted: u32,
+    },
     /// How likely demand exceeds the floor within the window.
     Risk {
         /// With the floor as it is, 0–1.

@@ -96,10 +96,11 @@ impl Veto {
 impl Change {
     /// What it was made from, as one number: the demand of a floor, of others the value itself. Absent for text and schedules.
     pub fn input(&self) -> Option<f64> {
-        let demand = self.reasons.iter().find_map(|reason| match reason {
-            Reason::PeakDemand { demand, .. } => Some(*demand),
+        let told = self.reasons.iter().find_map(|reason| match reason {
+            Reason::PeakDemand { demand, .. } => Some(Some(*demand)),
+            Reason::Kept { input } => Some(*input),
             _ => None,
         });
-        demand.or_else(|| self.to.number())
+        told.unwrap_or_else(|| self.to.number())
     }
 }

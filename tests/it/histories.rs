@@ -11,9 +11,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::support::forge::{Fault, Forge, TOKEN};
 use crate::support::git::{commit_on, git};
-use crate::support::is_full;
 use crate::support::shop::Ran;
 use crate::support::small::{Small, start};
+use crate::support::{is_full, seed};
 
 /// Our branch for floors.
 const FLOORS: &str = "prescale/main/floors";
@@ -272,11 +272,11 @@ impl World {
 #[test]
 fn whatever_comes_nothing_is_lost_and_nothing_is_pushed_in_vain() {
     let cases = if is_full() { 1000 } else { 50 };
-    let seed = std::env::var("PRESCALE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u8);
+    let seed = seed();
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
     let history = prop::collection::vec(step(), 4..14);
-    let seen = RefCell::new(BTreeMap::<&str, usize>::new());
+    let counts = RefCell::new(BTreeMap::<&str, usize>::new());
     let outcome = runner.run(&history, |steps| {
         let mut world = World::new();
         for step in steps {
@@ -291,12 +291,14 @@ fn whatever_comes_nothing_is_lost_and_nothing_is_pushed_in_vain() {
             ("commits of people", world.people.len()),
             ("declined to the end", usize::from(world.declined.is_some())),
         ];
-        counted.into_iter().for_each(|(what, n)| *seen.borrow_mut().entry(what).or_default() += n);
+        for (what, n) in counted {
+            *counts.borrow_mut().entry(what).or_default() += n;
+        }
         Ok(())
     });
     if let Err(failure) = outcome {
         panic!("seed {seed}: {failure}");
     }
-    eprintln!("{cases} histories: {:?}", seen.borrow());
-    assert!(seen.borrow().values().all(|n| *n >= 5), "all of it happened");
+    eprintln!("{cases} histories: {:?}", counts.borrow());
+    assert!(counts.borrow().values().all(|n| *n >= 5), "all of it happened");
 }

@@ -12,9 +12,9 @@ use rand::seq::IndexedRandom as _;
 
 use crate::support::forge::{Forge, TOKEN};
 use crate::support::git::git;
-use crate::support::is_full;
 use crate::support::shop::Ran;
 use crate::support::small::Small;
+use crate::support::{is_full, seed};
 
 /// A library that kills the process it is preloaded into.
 static KILLER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -116,7 +116,9 @@ impl World {
             }
         }
         let mut found = Vec::new();
-        [self.small.bare(), self.small.path().join("state")].iter().for_each(|folder| find(folder, &mut found));
+        for folder in [self.small.bare(), self.small.path().join("state")] {
+            find(&folder, &mut found);
+        }
         found
     }
 }
@@ -132,8 +134,8 @@ fn the_next_run_ends_where_an_undisturbed_one_would_have() {
     }
     assert!(points.len() >= 200, "{}", points.len());
     assert_eq!(expected[&Scene::Open].pulls.len(), 1, "{expected:?}");
-    let seed = std::env::var("PRESCALE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let seed = seed();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed.into());
     let tried: Vec<_> = if is_full() { points.clone() } else { points.sample(&mut random, 30).copied().collect() };
     let mut killed = 0;
     for (scene, n) in &tried {

@@ -319,6 +319,42 @@ fn what_people_take_back_stays_taken_back() {
     let ran = run(10);
     ran.says(0, &["vetoed"]);
     assert_eq!(file("main", path), reverted, "it stays as they left it, since {written}");
+    // The state is lost: what was written is known from the commits themselves.
+    std::fs::remove_dir_all(shop.path().join("state")).unwrap();
+    run(20).says(0, &["vetoed"]);
+    assert_eq!(file("main", path), reverted);
+}
+
+#[test]
+fn people_are_not_asked_again_for_a_replica_less() {
+    let hub = Hub::new();
+    hub.run();
+    let floor = || git(&hub.shop.bare(), &["show", &format!("{FLOORS}:overlays/prod/frontend-floor.yaml")]);
+    let proposed = floor();
+    let quieter = |factor| {
+        hub.demand_times(factor);
+        // What was wanted a moment ago would put off the fall.
+        std::fs::remove_dir_all(hub.shop.path().join("state/records")).unwrap();
+        hub.run();
+    };
+    quieter(0.9); // four would be enough
+    assert_eq!(floor(), proposed);
+    quieter(0.6);
+    assert_ne!(floor(), proposed);
+}
+
+#[test]
+fn it_tells_how_the_last_forecasts_did() {
+    let hub = Hub::new();
+    let run = |minutes: i64| {
+        let at = (prescale::demo::START + chrono::TimeDelta::minutes(minutes)).to_rfc3339();
+        Ran::of(&mut prescale(&["run", "--config", &hub.config, "--at", &at])).says(0, &[]);
+    };
+    (-6..=0).for_each(|i| run(i * 10));
+    hub.forge.edit_body(1, |body| body.replace("- [ ] <!-- prescale:box rebase -->", "- [x] <!-- prescale:box rebase -->"));
+    run(0);
+    let body = hub.forge.pull(1).body.unwrap();
+    assert!(body.contains("Of its last 4 forecasts") || body.contains("Of its last 5 forecasts"), "{body}");
 }
 
 #[test]
@@ -431,8 +467,9 @@ fn rate_limits_hold_for_the_runs_to_come() {
     std::fs::remove_dir_all(hub.shop.path().join("state/github/rests")).unwrap();
     let writes = hub.shop.path().join("state/github/writes");
     assert_eq!(std::fs::read_dir(&writes).unwrap().count(), 3, "two that were opened, one of them twice, and dressed");
+    let noted = std::fs::metadata(&writes).unwrap().modified().unwrap();
     for second in 0..400 {
-        let at = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()) - chrono::TimeDelta::seconds(3000 - second);
+        let at = chrono::DateTime::<chrono::Utc>::from(noted) - chrono::TimeDelta::seconds(3000 - second);
         std::fs::write(writes.join(format!("{}-1", at.format("%Y%m%dT%H%M%S%.6fZ"))), "").unwrap();
     }
     assert!(hub.run()["did"]["stayed"]["limited"].is_object());

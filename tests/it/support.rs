@@ -17,3 +17,9 @@ pub(crate) mod small;
 pub(crate) fn is_full() -> bool {
     std::env::var_os("PRESCALE_TEST_FULL").is_some()
 }
+
+/// What random choices begin with: `PRESCALE_TEST_SEED`, or always the same.
+#[expect(clippy::disallowed_methods, reason = "it is no configuration of the product's")]
+pub(crate) fn seed() -> u8 {
+    std::env::var("PRESCALE_TEST_SEED").map_or(1, |seed| seed.parse().expect("PRESCALE_TEST_SEED is a number under 256"))
+}

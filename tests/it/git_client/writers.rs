@@ -133,7 +133,7 @@ fn change(writer: usize, update: u32) -> Change {
         field: Field::Replicas,
         from: Some(Value::Count(update)),
         to: Value::Count(update + 1),
-        reasons: vec![Reason::Kept],
+        reasons: vec![Reason::Kept { input: None }],
         route: Route::Commit,
     }
 }
