@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use sha2::{Digest, Sha256};
 
 use crate::clients::git::{CommitId, Repository};
@@ -19,12 +20,17 @@ use crate::model::{Edited, Held, HoldReason, NewFile, OverlayEdit, Proof, Proven
 /// An error is one of this machine (no space for the files), never of an overlay.
 pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kustomize: Option<&Kustomize>) -> anyhow::Result<Proven> {
     let mut proven = Proven { overlays: Vec::new(), held: edited.held };
-    for edit in edited.overlays {
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    let proofs = stream::iter(edited.overlays).map(async |edit| {
         let Some(kustomize) = kustomize else {
-            proven.overlays.push(ProvenEdit { edit, proof: Proof::NotRendered { why: "no kustomize found".to_owned() } });
-            continue;
+            return Ok((edit, Ok(Proof::NotRendered { why: "no kustomize found".to_owned() })));
         };
-        match overlay(&edit, repository, base, kustomize).await? {
+        let proof = overlay(&edit, repository, base, kustomize).await?;
+        anyhow::Ok((edit, proof))
+    });
+    let mut proofs = std::pin::pin!(proofs.buffered(at_once));
+    while let Some((edit, proof)) = proofs.try_next().await? {
+        match proof {
             Ok(proof) => proven.overlays.push(ProvenEdit { edit, proof }),
             Err(refusal) if edit.changes.is_empty() => {
                 tracing::warn!(overlay = %edit.overlay, %refusal, "Prescale's component does not apply, and cannot be written anew");

@@ -37,6 +37,9 @@ use crate::model::{FileMode, RepoPath, Tree};
 /// How often a push that the server rejected without a rule, say because another writer held its lock, is sent.
 const TRIES: u32 = 5;
 
+/// Commits that are fetched at least where a look back needs more than are at hand.
+const FIRST_LOOK_BACK: u32 = 64;
+
 /// How often a fetch that failed for what may be chance is made.
 const FETCH_TRIES: u32 = 3;
 
@@ -111,7 +114,7 @@ impl Repository {
     }
 
     /// The branch's commits since a time, by when they were made, newest first and without what merges brought in, as the branch was last
-    /// fetched. Where they are not at hand, the branch is fetched again, twice as deep each time; it may have moved on by then.
+    /// fetched. Where they are not at hand, the branch is fetched again, four times as deep each time; it may have moved on by then.
     pub fn history(&self, since: DateTime<Utc>) -> Result<Vec<Commit>, GitError> {
         let tip = || self.inner.read(|repo| Ok(transport::tracked(repo)));
         let mut depth = self.inner.settings.reach();
@@ -123,7 +126,7 @@ impl Repository {
             if whole || depth == 0 || count < depth {
                 return Ok(found);
             }
-            depth = count.saturating_mul(2);
+            depth = count.saturating_mul(4).max(FIRST_LOOK_BACK);
             self.fetch_deeper(Some(depth))?;
         }
     }

@@ -10,6 +10,8 @@ use serde_json::Value as Json;
 
 use crate::support::forge::{Fault, Forge, TOKEN};
 use crate::support::git::git;
+use crate::support::git_http::{GitHttp, PASSWORD, USER};
+use crate::support::git_ssh::GitSsh;
 use crate::support::repository;
 use crate::support::shop::{Ran, Shop, now, prescale};
 
@@ -29,6 +31,11 @@ impl Hub {
     }
 
     fn with(more: &str) -> Self {
+        Self::at(more, |shop| format!("  url: file://{}\n", shop.bare().display()))
+    }
+
+    /// Where the repository is reached by what `repository` says.
+    fn at(more: &str, repository: impl FnOnce(&Shop) -> String) -> Self {
         let shop = Shop::new();
         let scaling = shop.file("overlays/prod/scaling.yaml");
         let by_pull =
@@ -38,7 +45,8 @@ impl Hub {
         let token = shop.path().join("token");
         std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
         let github = format!("github: {{url: '{}', repository: shop/config, tokenFile: {}, pause: 10ms}}\n", forge.api(), token.display());
-        let config = shop.local(&(github + more));
+        let repository = repository(&shop);
+        let config = shop.configure(&repository, &(github + more));
         Self { shop, forge, config }
     }
 
@@ -428,6 +436,59 @@ fn two_runs_at_once_open_one_pull_request() {
     let pulls = hub.forge.pulls();
     assert!(pulls.len() == 1 && pulls[0].labels == ["prescale"] && !pulls[0].body.as_ref().unwrap().contains("prescale:new"), "{pulls:?}");
     assert_eq!((hub.run()["did"].clone(), hub.branches().as_str()), ("nothing".into(), FLOORS));
+}
+
+/// From the first pull request to a merged one.
+fn lives(hub: &Hub) {
+    assert_eq!(hub.run()["did"], "opened");
+    hub.forge.forget();
+    assert_eq!((hub.run()["did"].clone(), hub.mutations()), ("nothing".into(), vec![]));
+    hub.demand_times(1.7);
+    assert_eq!(hub.run()["did"], "updated");
+    let theirs = hub.forge.commit_on(FLOORS, "overlays/prod/note.txt", "mine\n");
+    assert_eq!((hub.run()["did"]["stayed"].clone(), hub.branch()), ("foreign".into(), Some(theirs)));
+    hub.forge.merge(1);
+    hub.forge.delete_branch(FLOORS);
+    hub.run();
+    assert_eq!(git(&hub.shop.bare(), &["show", "main:overlays/prod/note.txt"]), "mine");
+}
+
+#[test]
+fn it_lives_over_http() {
+    let mut server = None;
+    let hub = Hub::at("", |shop| {
+        let server = server.insert(GitHttp::start(&shop.path()));
+        format!("  url: {}\n  username: {USER}\n  password: {PASSWORD}\n", server.url())
+    });
+    lives(&hub);
+}
+
+#[test]
+fn it_lives_over_ssh() {
+    let server = GitSsh::start();
+    let hub = Hub::at("", |shop| {
+        let (key, hosts) = (server.path("user_key"), server.path("known_hosts"));
+        format!("  url: {}\n  sshKeyFile: {}\n  knownHostsFile: {}\n", server.url(&shop.bare()), key.display(), hosts.display())
+    });
+    lives(&hub);
+}
+
+#[test]
+fn what_it_is_given_it_is_given_once() {
+    let hub = Hub::with("pullRequest: {labels: [scaling, floors], assignees: [ann], milestone: 1, autoMerge: squash}\n");
+    hub.run();
+    let pull = hub.forge.pull(1);
+    assert_eq!((pull.draft, pull.milestone, pull.auto_merge.as_deref()), (false, Some(1), Some("SQUASH")), "{pull:?}");
+    assert_eq!(pull.labels, ["scaling", "floors"]);
+    hub.forge.unlabel(1, "floors");
+    hub.demand_times(1.7);
+    assert_eq!(hub.run()["did"], "updated");
+    assert_eq!(hub.forge.pull(1).labels, ["scaling"], "what people take off stays off");
+    // A draft waits for people: nothing merges it by itself.
+    let hub = Hub::with("pullRequest: {draft: true, autoMerge: merge}\n");
+    hub.run();
+    let pull = hub.forge.pull(1);
+    assert_eq!((pull.draft, pull.auto_merge), (true, None));
 }
 
 #[test]

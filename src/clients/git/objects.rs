@@ -39,19 +39,24 @@ impl From<GitError> for Fault {
 pub(super) fn tree(repo: &Repository, at: CommitId) -> Result<Tree, Fault> {
     let odb = repo.odb()?;
     let mut tree = Tree::default();
-    each_entry(repo, at, |path, mode, id| {
-        let entry = match mode {
-            GitMode::Link => Entry::Symlink { target: String::from_utf8_lossy(odb.read(id)?.data()).into() },
-            GitMode::Commit => Entry::Submodule,
-            mode if is_read(&path) && odb.read_header(id)?.0 < MOST_BYTES => {
-                let mode = if mode == GitMode::BlobExecutable { FileMode::Executable } else { FileMode::Plain };
-                Entry::File { mode, bytes: odb.read(id)?.data().into() }
-            }
-            _ => Entry::Unread,
-        };
-        tree.insert(path, entry);
-        Ok(())
-    })?;
+    each_entry(
+        repo,
+        at,
+        |_| true,
+        |path, mode, id| {
+            let entry = match mode {
+                GitMode::Link => Entry::Symlink { target: String::from_utf8_lossy(odb.read(id)?.data()).into() },
+                GitMode::Commit => Entry::Submodule,
+                mode if is_read(&path) && odb.read_header(id)?.0 < MOST_BYTES => {
+                    let mode = if mode == GitMode::BlobExecutable { FileMode::Executable } else { FileMode::Plain };
+                    Entry::File { mode, bytes: odb.read(id)?.data().into() }
+                }
+                _ => Entry::Unread,
+            };
+            tree.insert(path, entry);
+            Ok(())
+        },
+    )?;
     Ok(tree)
 }
 
@@ -68,7 +73,9 @@ pub(super) fn export(repo: &Repository, at: CommitId, folders: &BTreeSet<RepoPat
     };
     fs::create_dir_all(into).map_err(failed(into))?;
     let odb = repo.odb()?;
-    each_entry(repo, at, |path, mode, id| {
+    // A large repository is not walked for a few of its folders.
+    let leads_there = |path: &RepoPath| folders.iter().any(|folder| path.is_under(folder) || folder.is_under(path));
+    each_entry(repo, at, leads_there, |path, mode, id| {
         if matches!(mode, GitMode::Link | GitMode::Commit) || !folders.iter().any(|folder| path.is_under(folder)) {
             return Ok(());
         }
@@ -79,8 +86,13 @@ pub(super) fn export(repo: &Repository, at: CommitId, folders: &BTreeSet<RepoPat
     })
 }
 
-/// Visits what is not a folder. Names that are not UTF-8 are passed over: no kustomization can use them.
-fn each_entry(repo: &Repository, at: CommitId, mut visit: impl FnMut(RepoPath, GitMode, Oid) -> Result<(), Fault>) -> Result<(), Fault> {
+/// Visits what is not a folder, in the folders that are to be entered. Names that are not UTF-8 are passed over: no kustomization can use them.
+fn each_entry(
+    repo: &Repository,
+    at: CommitId,
+    enter: impl Fn(&RepoPath) -> bool,
+    mut visit: impl FnMut(RepoPath, GitMode, Oid) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut folders = vec![(RepoPath::root(), commits::find(repo, at)?.tree()?)];
     while let Some((folder, tree)) = folders.pop() {
         for entry in &tree {
@@ -91,7 +103,9 @@ fn each_entry(repo: &Repository, at: CommitId, mut visit: impl FnMut(RepoPath, G
                 .filter(|path| path.file_name() == name && path.parent() == folder)
                 .ok_or_else(|| dishonest(&folder, name))?;
             if entry.kind() == Some(ObjectType::Tree) {
-                folders.push((path, repo.find_tree(entry.id())?));
+                if enter(&path) {
+                    folders.push((path, repo.find_tree(entry.id())?));
+                }
             } else {
                 visit(path, mode_of(entry.filemode()), entry.id())?;
             }
@@ -116,12 +130,17 @@ fn mode_of(bits: i32) -> GitMode {
 /// Reads every folder of a commit and looks for every file, so that a cache with holes is found before it is relied upon.
 pub(super) fn check(repo: &Repository, at: CommitId) -> Result<(), Fault> {
     let odb = repo.odb()?;
-    each_entry(repo, at, |_, mode, id| {
-        if mode != GitMode::Commit {
-            odb.read_header(id)?;
-        }
-        Ok(())
-    })
+    each_entry(
+        repo,
+        at,
+        |_| true,
+        |_, mode, id| {
+            if mode != GitMode::Commit {
+                odb.read_header(id)?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// A commit on top of `base`; `None` where its tree would equal the base's.
