@@ -4,6 +4,7 @@
 pub mod body;
 pub mod message;
 mod owners;
+pub mod proposed;
 pub mod pull;
 pub mod sparkline;
 pub mod undone;

@@ -17,7 +17,7 @@ use crate::clients::store::Store;
 use crate::collect::Source;
 use crate::config::{Config, ConfigError};
 use crate::deliver::pull::{self, Desk};
-use crate::deliver::{Did, Owners, PLACES, Published, undone};
+use crate::deliver::{Did, Owners, PLACES, Published, proposed, undone};
 use crate::model::{Change, Group, Held, HoldReason, Learned, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
@@ -69,18 +69,19 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         decide::plan(&snapshot, outlook, &world.config.decide())
     });
 
-    let committed = |commit: &str| pull::committed(&world.repository, commit);
-    let declined = pulls.iter().flatten().flat_map(|(rhythm, pulls)| pull::vetoes(pulls, *rhythm, committed));
-    let (mut vetoes, patience): (Vec<_>, _) = (declined.collect(), world.config.patience());
+    let patience = world.config.patience();
+    for rhythm in [Rhythm::Floor, Rhythm::Template] {
+        let Some(standing) = proposed::standing(rhythm, &world.repository)? else { continue };
+        proposed::rest(&mut plan, &standing, patience.band);
+        let kept = proposed::kept(&plan, &standing);
+        plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
+    }
+    let committed = |commit: &str| proposed::committed(&world.repository, commit);
+    let declined = pulls.iter().flatten().flat_map(|(rhythm, pulls)| proposed::vetoes(pulls, *rhythm, committed));
+    let mut vetoes: Vec<_> = declined.collect();
     let all: Vec<Pull> = pulls.iter().flatten().flat_map(|(_, pulls)| pulls.clone()).collect();
     vetoes.extend(undone::vetoes(&plan, &snapshot.past, &all, &world.config.commit.email, patience, &world.repository)?);
     decide::hold(&mut plan, &vetoes, patience);
-    for rhythm in [Rhythm::Floor, Rhythm::Template] {
-        let Some(proposed) = pull::standing(rhythm, &world.repository)? else { continue };
-        pull::rest(&mut plan, &proposed, patience.band);
-        let kept = pull::kept(&plan, &proposed);
-        plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
-    }
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
     let committed = snapshot.workloads.iter().filter(|workload| workload.policy.route(Rhythm::Floor) == Route::Commit);
@@ -148,10 +149,10 @@ async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Publi
         return Ok(()); // what stands stays as it is
     }
     let owners = blocking(|| world.owners(base))?;
-    let mut proposed: Vec<&Group> = planned.groups.iter().filter(|group| group.route == Route::PullRequest).collect();
+    let mut by_pull: Vec<&Group> = planned.groups.iter().filter(|group| group.route == Route::PullRequest).collect();
     // What matters most comes first: GitHub's rate limits may leave the rest to the next run.
-    proposed.sort_by(|a, b| b.risk_removed().total_cmp(&a.risk_removed()));
-    for group in proposed {
+    by_pull.sort_by(|a, b| b.risk_removed().total_cmp(&a.risk_removed()));
+    for group in by_pull {
         let desk = Desk {
             plan: &planned.plan,
             settings: &world.config.commit,
@@ -209,7 +210,7 @@ impl World {
         let mut all = BTreeMap::new();
         if let Some(forge) = &self.forge {
             for rhythm in [Rhythm::Floor, Rhythm::Template] {
-                all.insert(rhythm, forge.pulls(&pull::branch(&self.repository, rhythm)).await?);
+                all.insert(rhythm, forge.pulls(&pull::branch(&self.repository, rhythm), self.repository.branch()).await?);
             }
         }
         Ok(all)

@@ -38,7 +38,7 @@ use crate::model::{FileMode, RepoPath, Tree};
 const TRIES: u32 = 5;
 
 /// Commits that are fetched at least where a look back needs more than are at hand.
-const FIRST_LOOK_BACK: u32 = 64;
+const FIRST_LOOK_BACK: u32 = 8;
 
 /// How often a fetch that failed for what may be chance is made.
 const FETCH_TRIES: u32 = 3;

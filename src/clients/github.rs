@@ -157,11 +157,12 @@ impl Github {
         self.access.token().await
     }
 
-    /// The pull requests of a branch of this repository, open or not, the newest first; at most the last 30.
-    pub async fn pulls(&self, branch: &str) -> Result<Vec<Pull>, GithubError> {
+    /// The pull requests from a branch of this repository into another, open or not: at most a hundred, those that moved last.
+    pub async fn pulls(&self, branch: &str, into: &str) -> Result<Vec<Pull>, GithubError> {
         let Slug { owner, .. } = &self.slug;
-        let head: String = url::form_urlencoded::byte_serialize(format!("{owner}:{branch}").as_bytes()).collect();
-        let path = format!("{}/pulls?state=all&sort=created&direction=desc&per_page=30&head={head}", self.repository());
+        let word = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let (head, base) = (word(&format!("{owner}:{branch}")), word(into));
+        let path = format!("{}/pulls?state=all&sort=updated&direction=desc&per_page=100&head={head}&base={base}", self.repository());
         self.read(&format!("list the pull requests of `{branch}`"), &path).await
     }
 
@@ -228,6 +229,12 @@ impl Github {
         match answer["errors"].as_array().filter(|errors| !errors.is_empty()) {
             Some(errors) => {
                 let said: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
+                // GraphQL says so with a status of success.
+                if errors.iter().any(|error| error["type"] == "RATE_LIMITED") {
+                    let until = clock() + error::REST;
+                    self.budget.rest(until).await;
+                    return Err(GithubError::resting(doing, until));
+                }
                 Err(GithubError::refused(doing, said.join("; ")))
             }
             None => Ok(answer["data"].clone()),

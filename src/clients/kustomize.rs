@@ -120,6 +120,16 @@ impl Kustomize {
         let mut command = Command::new(&self.program);
         command.arg(self.subcommand).args(&self.build_options).arg(&folder).stdin(Stdio::null()).kill_on_drop(true);
         command.env("GIT_TERMINAL_PROMPT", "0"); // a remote base that asks for a password must not hang
+        // What it does not need it is not told.
+        for secret in [
+            "GITHUB__TOKEN",
+            "REPOSITORY__PASSWORD",
+            "REPOSITORY__PROXY",
+            "METRICS__PROMETHEUS__BEARER_TOKEN",
+            "METRICS__PROMETHEUS__BASIC_AUTH__PASSWORD",
+        ] {
+            command.env_remove(format!("PRESCALE__{secret}"));
+        }
         // Collecting garbage is a fifth of a short render; a large one begins to collect at the limit.
         command.env("GOGC", "off").env("GOMEMLIMIT", "256MiB");
         let output = tokio::time::timeout(self.timeout, command.output())

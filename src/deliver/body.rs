@@ -82,7 +82,7 @@ pub fn body(facts: &Facts) -> String {
         "The changes in full, for machines, are in the commit's `Prescale-Proposal` trailer.\n".to_owned()
     };
     let room = MOST - text.chars().count() - foot.chars().count() - machine.len();
-    let mut room = room.saturating_sub(200); // the lines that count what has no room
+    let mut room = room.saturating_sub(600); // headings, and the lines that count what has no room
     table(&mut text, facts, &changes, &mut room);
     superseded(&mut text, facts, &changes, &mut room);
     proofs(&mut text, group, &mut room);
@@ -101,6 +101,11 @@ pub fn withdrawn(before: &str) -> String {
 /// Whether Prescale closed it itself.
 pub fn is_withdrawn(body: &str) -> bool {
     find(body, "withdrawn").is_some()
+}
+
+/// Whether Prescale wrote it.
+pub fn is_ours(body: &str) -> bool {
+    find(body, "group").is_some()
 }
 
 /// Whether its labels and the like are still to come.
@@ -537,6 +542,8 @@ mod tests {
               line [100, 103, 107, 107, 113, 117, 120, 123, 127, 130, 133, 137, 140, 143, 147, 150, 153, 157, 160, 163, 167, 170, 173, 177, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197, 198, 199, 200, 201, 202, 203]
               line [120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240]
             ```
+
+            Of its last 144 forecasts, demand stayed at or under what was planned for in 141 (97.9 %).
 
             </details>
 

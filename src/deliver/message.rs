@@ -105,6 +105,10 @@ pub fn standing(standing: &Standing) -> Option<String> {
         }
         Did::Stayed(Stay::Held) => format!("{what} is left alone: its box \"leave it as it is\" is ticked"),
         Did::Stayed(Stay::Queued) => format!("{what} is left alone: it waits in a merge queue"),
+        Did::Stayed(Stay::Theirs) => {
+            format!("{what} is left alone: its text is not Prescale's; close it, or give `repository.branchPrefix`")
+        }
+        Did::Stayed(Stay::Overtaken) => format!("{what} is left alone: someone closed or merged it just now; the next run looks again"),
         Did::Stayed(Stay::Limited { until }) => {
             format!("{what} waits for GitHub's rate limits, until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))
         }

@@ -10,12 +10,13 @@ use serde::Serialize;
 use tokio::task::block_in_place;
 
 use super::body::{self, Boxes, Facts};
+use super::proposed::told;
 use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message, pause, proposal};
-use crate::clients::git::{CommitId, GitError, Identity, Pushed, Repository};
+use crate::clients::git::{CommitId, Identity, Pushed, Repository};
 use crate::clients::github::{Dress, Github, GithubError, NewPull, Pull, PullEdit, State, Trouble};
 use crate::model::edit::Group;
 use crate::model::record::RecordedChange;
-use crate::model::{Change, Held, Patience, Plan, Proposal, Proposed, Proven, Reason, Rhythm, Route, Value, Veto, Vetoed, VetoedBy};
+use crate::model::{Change, Patience, Plan, Proposal, Proposed, Proven, Rhythm};
 
 /// What stands between us and a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +28,10 @@ pub enum Stay {
     Held,
     /// It waits in a merge queue.
     Queued,
+    /// Its text is not Prescale's: someone opened it, or wrote it anew.
+    Theirs,
+    /// Someone closed or merged it while this run was at work.
+    Overtaken,
     /// GitHub's rate limits are used up.
     Limited {
         /// When they let go on.
@@ -100,6 +105,8 @@ struct Tip {
 /// The open pull request.
 #[derive(Clone, Copy, Debug)]
 struct Open {
+    /// Whether its text is ours.
+    ours: bool,
     boxes: Boxes,
     /// Whether its text is about the branch's tip and what it is made from now, and its labels are there.
     told: bool,
@@ -123,11 +130,12 @@ enum Step {
 fn next(seen: Seen) -> Step {
     match (seen.tip, seen.open, seen.wanted) {
         (Some(Tip { ours: false, .. }), ..) => Step::Stay(Stay::Foreign),
+        (_, Some(Open { ours: false, .. }), _) => Step::Stay(Stay::Theirs),
         (_, Some(Open { boxes: Boxes { hold: true, .. }, .. }), _) => Step::Stay(Stay::Held),
         (None, None, false) => Step::Rest,
         (_, _, false) => Step::Withdraw,
         (Some(Tip { current: true, .. }), None, true) => Step::Open,
-        (Some(Tip { current: true, .. }), Some(Open { boxes, told }), true) if !boxes.rebase => {
+        (Some(Tip { current: true, .. }), Some(Open { boxes, told, .. }), true) if !boxes.rebase => {
             if told && !boxes.explain {
                 Step::Rest
             } else {
@@ -136,77 +144,6 @@ fn next(seen: Seen) -> Step {
         }
         (_, _, true) => Step::Push,
     }
-}
-
-/// What people decided by closing pull requests of these. `committed` tells what a commit of ours proposes, where it is still there: a text has
-/// no room for a great many changes.
-pub fn vetoes(pulls: &[Pull], rhythm: Rhythm, committed: impl Fn(&str) -> Option<Proposal>) -> Vec<Veto> {
-    let declined = pulls.iter().filter_map(|pull| Some((pull, declined_at(pull)?)));
-    let each = |(pull, at): (&Pull, DateTime<Utc>)| {
-        let by = VetoedBy::Closed { pull: pull.number };
-        let veto = move |what| Veto { what, by: by.clone(), at };
-        match body::proposal(&pull.body).or_else(|| committed(body::head(&pull.body)?)) {
-            None => vec![veto(Vetoed::All(rhythm))],
-            Some(proposal) => {
-                let field = |proposed: Proposed| Vetoed::Field {
-                    overlay: proposed.change.overlay,
-                    object: proposed.change.object,
-                    field: proposed.change.field,
-                    input: proposed.input,
-                };
-                proposal.changes.into_iter().map(field).map(veto).collect()
-            }
-        }
-    };
-    declined.flat_map(each).collect()
-}
-
-/// When someone closed it unmerged.
-fn declined_at(pull: &Pull) -> Option<DateTime<Utc>> {
-    pull.closed_at.filter(|_| pull.merged_at.is_none() && !body::is_withdrawn(&pull.body))
-}
-
-/// What a commit of ours proposes.
-pub fn committed(repository: &Repository, commit: &str) -> Option<Proposal> {
-    let found = block_in_place(|| repository.commit_of(commit.parse().ok()?).ok())?;
-    Proposal::from_word(message::trailer(&found.message, message::PROPOSAL)?)
-}
-
-/// What our branch proposes.
-pub fn standing(rhythm: Rhythm, repository: &Repository) -> Result<Option<Proposal>, GitError> {
-    let tip = block_in_place(|| repository.branches())?.remove(&branch(repository, rhythm));
-    Ok(tip.and_then(|tip| committed(repository, &tip.to_string())))
-}
-
-/// What is proposed of workloads of which this run knows nothing: it stays as it is.
-pub fn kept(plan: &Plan, proposed: &Proposal) -> Vec<Change> {
-    let is_unknown = |change: &Change| {
-        let is_planned = plan.changes.iter().any(|other| is_same_field(other, change));
-        let holds = |held: &Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload) && held.why.is_error();
-        let is_about = |held: &Held| held.field.as_ref().is_none_or(|field| *field == change.field);
-        !is_planned && plan.held.iter().any(|held| holds(held) && is_about(held))
-    };
-    let changes = proposed.changes().zip(&proposed.changes).filter(|(change, _)| is_unknown(change));
-    changes.map(|(change, of)| Change { reasons: vec![Reason::Kept { input: of.input }], ..change }).collect()
-}
-
-/// Leaves a proposed count that is enough, and hardly more than that, as it is: people are not to be asked again for a replica less.
-pub fn rest(plan: &mut Plan, proposed: &Proposal, band: f64) {
-    for old in proposed.changes() {
-        let by_pull = |change: &&mut Change| change.route == Route::PullRequest && change.from == old.from && is_same_field(change, &old);
-        let Some(change) = plan.changes.iter_mut().find(by_pull) else { continue };
-        if let (Value::Count(stands), Value::Count(wanted)) = (&old.to, &change.to)
-            && stands > wanted
-            && f64::from(stands - wanted) <= (band * f64::from(*wanted)).max(1.0)
-        {
-            change.reasons.push(Reason::Rests { wanted: *wanted });
-            change.to = old.to;
-        }
-    }
-}
-
-fn is_same_field(a: &Change, b: &Change) -> bool {
-    (&a.overlay, &a.object, &a.field) == (&b.overlay, &b.object, &b.field)
 }
 
 /// The branch of a group.
@@ -264,27 +201,23 @@ async fn bring_up_to_date(
     let Desk { repository, forge, .. } = desk;
     let branch = branch(repository, group.rhythm);
     let mut pulls = pulls.to_vec();
+    let mut looked_again = false;
     for tries in 1..=MOST_TRIES {
         let open = pulls.iter().find(|pull| pull.state == State::Open).cloned();
         let commit = desk.commit(&group, base)?;
         let tip = block_in_place(|| repository.branches())?.get(&branch).copied();
         let seen = Seen {
-            tip: tip.map(|tip| desk.look(tip, commit, base)).transpose()?,
+            tip: tip.map(|tip| desk.look(tip, commit, base, &pulls)).transpose()?,
             open: open.as_ref().map(|pull| Open {
+                ours: body::is_ours(&pull.body),
                 boxes: body::boxes(&pull.body),
                 told: !body::is_new(&pull.body)
                     && body::head(&pull.body) == tip.map(|tip| tip.to_string()).as_deref()
-                    && body::proposal(&pull.body).is_none_or(|told| is_near(&told, &group, desk.patience)),
+                    && told(pull, repository).is_none_or(|told| is_near(&told, &group, desk.patience)),
             }),
             wanted: commit.is_some(),
         };
         let mut step = next(seen);
-        if let (Step::Push | Step::Withdraw, Some(open), Some(forge)) = (step, &open, forge)
-            && forge.is_queued(open).await?
-        {
-            step = Step::Stay(Stay::Queued);
-        }
-        tracing::debug!(branch, ?seen, ?step, "looked at the pull request");
         let at = |did, pull: Option<&Pull>| Standing {
             branch: branch.clone(),
             number: pull.map(|pull| pull.number),
@@ -292,22 +225,32 @@ async fn bring_up_to_date(
             did,
             report: None,
         };
+        // Forecasts took their time: what people did meanwhile is looked at before anything is changed.
+        if let (Step::Push | Step::Open | Step::Tell | Step::Withdraw, Some(forge), false) = (step, forge, looked_again) {
+            looked_again = true;
+            let now = forge.pulls(&branch, repository.branch()).await?;
+            if is_overtaken(&pulls, &now) {
+                let standing = Some(at(Did::Stayed(Stay::Overtaken), open.as_ref()));
+                return Ok(Published { group, commit: None, base, tries, standing });
+            }
+            if now != pulls {
+                pulls = now;
+                continue;
+            }
+        }
+        if let (Step::Push | Step::Tell | Step::Withdraw, Some(open), Some(forge)) = (step, &open, forge)
+            && forge.is_queued(open).await?
+        {
+            step = Step::Stay(Stay::Queued);
+        }
+        tracing::debug!(branch, ?seen, ?step, "looked at the pull request");
         let done = |group, standing| Published { group, commit: None, base, tries, standing: Some(standing) };
         let mut held = tip;
         match (step, commit) {
             (Step::Rest, _) => return Ok(done(group, at(Did::Nothing, open.as_ref()))),
             (Step::Stay(stay), _) => return Ok(done(group, at(Did::Stayed(stay), open.as_ref()))),
             (Step::Withdraw, _) => {
-                // First the words: a branch that is gone closes the pull request, which would be a veto without them.
-                if let (Some(open), Some(forge)) = (&open, forge) {
-                    let text = body::withdrawn(&open.body);
-                    forge.edit(open.number, &PullEdit { body: Some(&text), state: Some(State::Closed), title: None }).await?;
-                }
-                if let Some(tip) = tip
-                    && let Pushed::Refused { why } = block_in_place(|| repository.move_branch(&branch, Some(tip), None))?
-                {
-                    bail!("the branch `{branch}` of `{}` could not be removed: {why}; remove it by hand", repository.label());
-                }
+                desk.withdraw(&branch, tip, open.as_ref()).await?;
                 return Ok(done(group, at(Did::Withdrawn, open.as_ref())));
             }
             (Step::Push, Some(commit)) => match block_in_place(|| repository.move_branch(&branch, tip, Some(commit)))? {
@@ -320,11 +263,15 @@ async fn bring_up_to_date(
                 Pushed::Lost { .. } => {
                     tracing::info!(tries, branch, "the branch moved; looking again");
                     tokio::time::sleep(pause(tries, desk.plan.at, commit)).await;
+                    if let Some(forge) = forge {
+                        let now = forge.pulls(&branch, repository.branch()).await?;
+                        if is_overtaken(&pulls, &now) {
+                            return Ok(done(group, at(Did::Stayed(Stay::Overtaken), open.as_ref())));
+                        }
+                        pulls = now;
+                    }
                     base = block_in_place(|| repository.fetch())?;
                     group.proven = rebuild(&group, base).await?;
-                    if let Some(forge) = forge {
-                        pulls = forge.pulls(&branch).await?;
-                    }
                     continue;
                 }
             },
@@ -343,7 +290,7 @@ async fn bring_up_to_date(
             let report = Some(body::body(&facts(None)));
             return Ok(done(group.clone(), Standing { report, ..at(did, None) }));
         };
-        let before = open.as_ref().and_then(|pull| body::proposal(&pull.body));
+        let before = open.as_ref().and_then(|pull| told(pull, repository));
         let (did, pull) = desk.tell(facts(before.as_ref()), &branch, open.as_ref(), forge).await?;
         return Ok(done(group.clone(), at(did, Some(&pull))));
     }
@@ -365,8 +312,12 @@ impl Desk<'_> {
     }
 
     /// What our branch's tip is, beside the commit that we would make on `base`.
-    fn look(&self, tip: CommitId, wanted: Option<CommitId>, base: CommitId) -> anyhow::Result<Tip> {
+    fn look(&self, tip: CommitId, wanted: Option<CommitId>, base: CommitId, pulls: &[Pull]) -> anyhow::Result<Tip> {
         let repository = self.repository;
+        // What was merged is no longer anybody's to lose.
+        if pulls.iter().any(|pull| pull.merged_at.is_some() && pull.head.sha == tip.to_string()) {
+            return Ok(Tip { ours: true, current: false });
+        }
         let found = block_in_place(|| repository.commit_of(tip))?;
         let ours = found.committer.email == self.settings.email && message::trailer(&found.message, message::PROPOSAL).is_some();
         let &[parent] = found.parents.as_slice() else { return Ok(Tip { ours: false, current: false }) };
@@ -380,6 +331,21 @@ impl Desk<'_> {
         Ok(Tip { ours, current })
     }
 
+    /// Closes the pull request, and removes the branch.
+    async fn withdraw(&self, branch: &str, tip: Option<CommitId>, open: Option<&Pull>) -> anyhow::Result<()> {
+        // First the words: a branch that is gone closes the pull request, which would be a veto without them.
+        if let (Some(open), Some(forge)) = (open, self.forge) {
+            let text = body::withdrawn(&open.body);
+            forge.edit(open.number, &PullEdit { body: Some(&text), state: Some(State::Closed), title: None }).await?;
+        }
+        if let Some(tip) = tip
+            && let Pushed::Refused { why } = block_in_place(|| self.repository.move_branch(branch, Some(tip), None))?
+        {
+            bail!("the branch `{branch}` of `{}` could not be removed: {why}; remove it by hand", self.repository.label());
+        }
+        Ok(())
+    }
+
     /// What the pull request's text is made from.
     fn facts<'b>(&'b self, group: &'b Group, head: CommitId, base: CommitId, before: Option<&'b Proposal>) -> Facts<'b> {
         let (target, prices) = (self.repository.branch(), self.look.prices.as_ref());
@@ -391,10 +357,11 @@ impl Desk<'_> {
         let (look, group) = (self.look, facts.group);
         let (title, text) = (body::title(group), body::body(&facts));
         if let Some(open) = open.filter(|open| !body::is_new(&open.body)) {
+            let pull = forge.edit(open.number, &PullEdit { title: Some(&title), body: Some(&text), state: None }).await?;
+            // The box is unticked by then: a run that dies in between says nothing, rather than the same twice.
             if body::boxes(&open.body).explain {
                 forge.comment(open.number, &body::explanation(group, self.plan)).await?;
             }
-            let pull = forge.edit(open.number, &PullEdit { title: Some(&title), body: Some(&text), state: None }).await?;
             return Ok((Did::Updated, pull));
         }
         let pull = if let Some(open) = open {
@@ -404,7 +371,7 @@ impl Desk<'_> {
             let new = NewPull { title: &title, body: &first, head: branch, base: self.repository.branch(), draft: look.draft };
             match forge.create(&new).await {
                 Err(error) if error.trouble == Trouble::Exists => {
-                    let pulls = forge.pulls(branch).await?;
+                    let pulls = forge.pulls(branch, self.repository.branch()).await?;
                     let theirs = pulls.into_iter().find(|pull| pull.state == State::Open);
                     return Ok((Did::Nothing, theirs.context("GitHub says that the branch has a pull request, and shows none")?));
                 }
@@ -425,9 +392,24 @@ impl Desk<'_> {
             tracing::warn!(error = error.to_string(), "auto-merge could not be switched on");
         }
         let dress = Dress { body: &text, labels: &look.labels, assignees: &look.assignees, milestone: look.milestone };
-        forge.dress(pull.number, &dress).await?;
+        match forge.dress(pull.number, &dress).await {
+            Err(error) if error.trouble == Trouble::Refused => {
+                tracing::warn!(
+                    error = error.to_string(),
+                    "look at `pullRequest.labels`, `.assignees` and `.milestone`: they were not given"
+                );
+                forge.edit(pull.number, &PullEdit { title: None, body: Some(&text), state: None }).await?;
+            }
+            dressed => dressed?,
+        }
         Ok((Did::Opened, pull))
     }
+}
+
+/// Whether a pull request was closed or merged between two looks.
+fn is_overtaken(before: &[Pull], now: &[Pull]) -> bool {
+    let was_closed = |pull: &Pull| before.iter().any(|old| old.number == pull.number && old.state == State::Closed);
+    now.iter().any(|pull| pull.state == State::Closed && !was_closed(pull))
 }
 
 /// Whether what a group is made from is about what a text says: whoever closes it then declines what they read.
@@ -462,7 +444,7 @@ mod tests {
 
     fn step(tip: Option<(bool, bool)>, open: Option<(Boxes, bool)>, wanted: bool) -> Step {
         let tip = tip.map(|(ours, current)| Tip { ours, current });
-        next(Seen { tip, open: open.map(|(boxes, told)| Open { boxes, told }), wanted })
+        next(Seen { tip, open: open.map(|(boxes, told)| Open { ours: true, boxes, told }), wanted })
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! What people took back: a value that was written and is no longer there, since someone reverted its commit or edited it by hand.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::task::block_in_place;
 
-use super::{body, message};
+use super::{message, proposed};
 use crate::clients::git::{GitError, Repository};
 use crate::clients::github::Pull;
 use crate::model::record::RecordedChange;
 use crate::model::{Change, Patience, Plan, Proposal, Reason, Record, Veto, Vetoed, VetoedBy};
-
-/// Records that begin so much later than needed do well enough: runs are not made at every instant.
-const SLACK: TimeDelta = TimeDelta::hours(1);
 
 /// A value that reached the tracked branch.
 struct Written<'a> {
@@ -21,7 +18,7 @@ struct Written<'a> {
 
 /// The vetoes on a plan's changes that rest on Git: where the value to change is not the one that was last written there, by a commit of ours
 /// or a merged pull request, someone else's last commit in that overlay says when it was taken back. What our commits wrote is known from the
-/// records, or where those do not go back far enough from the commits themselves. History is only read where it is needed.
+/// records and, since a run may have died before it recorded them, from the commits themselves.
 pub fn vetoes(
     plan: &Plan,
     past: &[Record],
@@ -33,12 +30,12 @@ pub fn vetoes(
     let committed = past.iter().filter(|record| record.commit.is_some());
     let committed =
         committed.flat_map(|record| record.changed.iter().map(|change| Written { at: record.at, change, input: input(change) }));
-    let merged: Vec<_> = pulls.iter().filter_map(|pull| Some((pull.merged_at?, body::proposal(&pull.body)?))).collect();
-    let since = plan.at - patience.span;
-    let history = || block_in_place(|| repository.history(since));
-    let is_on_record = plan.changes.is_empty() || past.first().is_some_and(|record| record.at <= since + SLACK);
-    let unrecorded = if is_on_record { Vec::new() } else { history()? };
-    let unrecorded = unrecorded.iter().filter(|commit| commit.committer.email == ours);
+    let merged: Vec<_> = pulls.iter().filter_map(|pull| Some((pull.merged_at?, proposed::told(pull, repository)?))).collect();
+    if plan.changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let history = block_in_place(|| repository.history(plan.at - patience.span))?;
+    let unrecorded = history.iter().filter(|commit| commit.committer.email == ours);
     let unrecorded: Vec<_> = unrecorded
         .filter_map(|commit| Some((commit.at, Proposal::from_word(message::trailer(&commit.message, message::PROPOSAL)?)?)))
         .collect();
@@ -61,7 +58,6 @@ pub fn vetoes(
     if disputed.is_empty() {
         return Ok(Vec::new());
     }
-    let history = history()?;
     let mut vetoes = Vec::new();
     for (change, Written { at, change: was, input }) in disputed {
         for commit in history.iter().filter(|commit| commit.committer.email != ours && commit.at >= *at) {

@@ -45,6 +45,10 @@ enum Step {
     Demand(u32),
     /// Time passes.
     Wait(i64),
+    /// A run that finds no metrics.
+    BlindRun,
+    /// The state is lost.
+    LoseState,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::sample::select(vec!["rebase", "hold", "explain"]).prop_map(Step::Tick),
         2 => (1..5_u32).prop_map(Step::Demand),
         2 => prop::sample::select(vec![10, 60, 3 * 1440, 8 * 1440]).prop_map(Step::Wait),
+        1 => Just(Step::BlindRun),
+        1 => Just(Step::LoseState),
     ]
 }
 
@@ -236,6 +242,21 @@ impl World {
             Step::Wait(minutes) => {
                 self.now += minutes;
                 self.measure();
+            }
+            Step::BlindRun => {
+                let before = self.open();
+                let file = self.small.path().join("history/shop/web/requests.csv");
+                std::fs::remove_file(&file).unwrap();
+                let ran = self.run();
+                assert_eq!(ran.code, 0, "{ran:?}");
+                assert!(self.open().is_none() || self.open() == before, "what is not known is not proposed anew");
+                self.measure();
+            }
+            Step::LoseState => {
+                let state = self.small.path().join("state");
+                if state.exists() {
+                    std::fs::remove_dir_all(state).unwrap();
+                }
             }
         }
         self.check();

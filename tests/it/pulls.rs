@@ -8,7 +8,7 @@ use prescale::model::RepoPath;
 use prescale::overlay;
 use serde_json::Value as Json;
 
-use crate::support::forge::{Fault, Forge, TOKEN};
+use crate::support::forge::{Fault, Forge, People, TOKEN};
 use crate::support::git::git;
 use crate::support::git_http::{GitHttp, PASSWORD, USER};
 use crate::support::git_ssh::GitSsh;
@@ -438,6 +438,62 @@ fn two_runs_at_once_open_one_pull_request() {
     assert_eq!((hub.run()["did"].clone(), hub.branches().as_str()), ("nothing".into(), FLOORS));
 }
 
+#[test]
+fn what_people_do_while_a_run_is_at_work_is_respected() {
+    let meanwhile = |act: fn(&People)| {
+        let hub = Hub::new();
+        hub.run();
+        hub.demand_times(1.7);
+        let before = (hub.branch(), hub.forge.pull(1).body);
+        hub.forge.forget();
+        // The first two calls are those of its look at the beginning.
+        for call in ["floors", "templates"] {
+            hub.forge.fault_times(call, 1, Fault::First(Box::new(|_| ())));
+        }
+        hub.forge.fault("floors", Fault::First(Box::new(act)));
+        let did = hub.run()["did"].clone();
+        (did, hub.mutations(), hub.branch() == before.0 && hub.forge.pull(1).body == before.1)
+    };
+    assert_eq!(meanwhile(|people| people.close(1)), (serde_json::json!({"stayed": "overtaken"}), vec![], true));
+    assert_eq!(meanwhile(|people| drop(people.merge(1))).0, serde_json::json!({"stayed": "overtaken"}));
+    let hold =
+        |people: &People| people.edit_body(1, |body| body.replace("- [ ] <!-- prescale:box hold -->", "- [x] <!-- prescale:box hold -->"));
+    let (did, mutations, _) = meanwhile(hold);
+    assert_eq!((did, mutations), (serde_json::json!({"stayed": "held"}), vec![]));
+}
+
+#[test]
+fn a_pull_request_of_someone_else_is_theirs() {
+    let hub = Hub::new();
+    hub.run();
+    hub.forge.edit_body(1, |_| "I took this over.".to_owned());
+    hub.demand_times(1.7);
+    hub.forge.forget();
+    assert_eq!((hub.run()["did"]["stayed"].clone(), hub.mutations()), ("theirs".into(), vec![]));
+}
+
+#[test]
+fn what_was_closed_stays_closed_when_metrics_go() {
+    let hub = Hub::new();
+    hub.run();
+    hub.forge.at(prescale::demo::START);
+    hub.forge.close(1);
+    std::fs::rename(hub.shop.path().join("history"), hub.shop.path().join("gone")).unwrap();
+    hub.try_run();
+    assert_eq!(hub.forge.pulls().len(), 1);
+}
+
+#[test]
+fn what_was_merged_is_nobodys_to_lose() {
+    let hub = Hub::new();
+    hub.run();
+    hub.forge.commit_on(FLOORS, "overlays/prod/note.txt", "mine\n");
+    hub.forge.merge(1);
+    hub.demand_times(2.5);
+    assert_eq!(hub.run()["number"], 2, "the branch is filled anew");
+    assert_eq!(git(&hub.shop.bare(), &["show", "main:overlays/prod/note.txt"]), "mine");
+}
+
 /// From the first pull request to a merged one.
 fn lives(hub: &Hub) {
     assert_eq!(hub.run()["did"], "opened");
@@ -461,6 +517,11 @@ fn it_lives_over_http() {
         format!("  url: {}\n  username: {USER}\n  password: {PASSWORD}\n", server.url())
     });
     lives(&hub);
+    let server = server.unwrap();
+    let before = server.log().len();
+    hub.run();
+    let listed = server.log().split_off(before).into_iter().filter(|asked| asked.authorization.is_some());
+    assert_eq!(listed.count(), 1, "one look at the branches");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub enum Trouble {
 }
 
 /// How long to rest after a secondary limit that names no time, as GitHub's documentation asks.
-const REST: TimeDelta = TimeDelta::seconds(60);
+pub(super) const REST: TimeDelta = TimeDelta::seconds(60);
 
 impl GithubError {
     fn new(doing: &str, trouble: Trouble, why: String) -> Self {

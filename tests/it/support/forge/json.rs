@@ -181,7 +181,7 @@ pub(super) fn pull_simple(site: &Site, state: &State, pull: &Pull) -> Json {
     };
     let auto_merge = pull.auto_merge.as_ref().map(|method| {
         let by = user(site, &pull.author);
-        json!({"enabled_by": by, "merge_method": method.to_lowercase(), "commit_title": null, "commit_message": null})
+        json!({"enabled_by": by, "merge_method": method.to_lowercase(), "commit_title": "", "commit_message": ""})
     });
     let mut shown = common(site, state, pull);
     merge_fields(

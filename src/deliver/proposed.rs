@@ -1,0 +1,91 @@
+//! What stands proposed: by whom it was declined, what of it is still wanted, and what is not worth asking again.
+
+use chrono::{DateTime, Utc};
+use tokio::task::block_in_place;
+
+use super::pull::branch;
+use super::{body, message};
+use crate::clients::git::{GitError, Repository};
+use crate::clients::github::Pull;
+use crate::model::{Change, Held, Plan, Proposal, Proposed, Reason, Rhythm, Route, Value, Veto, Vetoed, VetoedBy};
+
+/// What people decided by closing pull requests of these. `committed` tells what a commit of ours proposes, where it is still there: a text has
+/// no room for a great many changes.
+pub fn vetoes(pulls: &[Pull], rhythm: Rhythm, committed: impl Fn(&str) -> Option<Proposal>) -> Vec<Veto> {
+    let declined = pulls.iter().filter_map(|pull| Some((pull, declined_at(pull)?)));
+    let each = |(pull, at): (&Pull, DateTime<Utc>)| {
+        let by = VetoedBy::Closed { pull: pull.number };
+        let veto = move |what| Veto { what, by: by.clone(), at };
+        match proposal_of(pull, &committed) {
+            None => vec![veto(Vetoed::All(rhythm))],
+            Some(proposal) => {
+                let field = |proposed: Proposed| Vetoed::Field {
+                    overlay: proposed.change.overlay,
+                    object: proposed.change.object,
+                    field: proposed.change.field,
+                    input: proposed.input,
+                };
+                proposal.changes.into_iter().map(field).map(veto).collect()
+            }
+        }
+    };
+    declined.flat_map(each).collect()
+}
+
+/// What a pull request proposes, by its text or by the commit that it speaks of.
+fn proposal_of(pull: &Pull, committed: impl Fn(&str) -> Option<Proposal>) -> Option<Proposal> {
+    body::proposal(&pull.body).or_else(|| committed(body::head(&pull.body)?))
+}
+
+/// What a pull request proposes, by its text or by the commit that it speaks of, where that is at hand.
+pub fn told(pull: &Pull, repository: &Repository) -> Option<Proposal> {
+    proposal_of(pull, |commit| committed(repository, commit))
+}
+
+/// When someone closed it unmerged.
+fn declined_at(pull: &Pull) -> Option<DateTime<Utc>> {
+    pull.closed_at.filter(|_| pull.merged_at.is_none() && !body::is_withdrawn(&pull.body))
+}
+
+/// What a commit of ours proposes.
+pub fn committed(repository: &Repository, commit: &str) -> Option<Proposal> {
+    let found = block_in_place(|| repository.commit_of(commit.parse().ok()?).ok())?;
+    Proposal::from_word(message::trailer(&found.message, message::PROPOSAL)?)
+}
+
+/// What our branch proposes.
+pub fn standing(rhythm: Rhythm, repository: &Repository) -> Result<Option<Proposal>, GitError> {
+    let tip = block_in_place(|| repository.branches())?.remove(&branch(repository, rhythm));
+    Ok(tip.and_then(|tip| committed(repository, &tip.to_string())))
+}
+
+/// What is proposed of workloads of which this run knows nothing: it stays as it is.
+pub fn kept(plan: &Plan, proposed: &Proposal) -> Vec<Change> {
+    let is_unknown = |change: &Change| {
+        let is_planned = plan.changes.iter().any(|other| is_same_field(other, change));
+        let holds = |held: &Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload) && held.why.is_error();
+        let is_about = |held: &Held| held.field.as_ref().is_none_or(|field| *field == change.field);
+        !is_planned && plan.held.iter().any(|held| holds(held) && is_about(held))
+    };
+    let changes = proposed.changes().zip(&proposed.changes).filter(|(change, _)| is_unknown(change));
+    changes.map(|(change, of)| Change { reasons: vec![Reason::Kept { input: of.input }], ..change }).collect()
+}
+
+/// Leaves a proposed count that is enough, and hardly more than that, as it is: people are not to be asked again for a replica less.
+pub fn rest(plan: &mut Plan, proposed: &Proposal, band: f64) {
+    for old in proposed.changes() {
+        let by_pull = |change: &&mut Change| change.route == Route::PullRequest && change.from == old.from && is_same_field(change, &old);
+        let Some(change) = plan.changes.iter_mut().find(by_pull) else { continue };
+        if let (Value::Count(stands), Value::Count(wanted)) = (&old.to, &change.to)
+            && stands > wanted
+            && f64::from(stands - wanted) <= (band * f64::from(*wanted)).max(1.0)
+        {
+            change.reasons.push(Reason::Rests { wanted: *wanted });
+            change.to = old.to;
+        }
+    }
+}
+
+fn is_same_field(a: &Change, b: &Change) -> bool {
+    (&a.overlay, &a.object, &a.field) == (&b.overlay, &b.object, &b.field)
+}
