@@ -561,8 +561,8 @@ fn rate_limits_hold_for_the_runs_to_come() {
     hub.config.clone_from(&hasty);
     std::fs::write(&hasty, text.replace("pause: 10ms", "pause: 10ms, patience: 0s")).unwrap();
     // GitHub puts it off: the branch is there, and its pull request waits.
-    let put_off = || Fault::Status(403, &[("retry-after", "4")], r#"{"message": "You have exceeded a secondary rate limit."}"#);
-    hub.forge.fault_times("POST /repos/shop/config/pulls", 1, put_off());
+    let said = r#"{"message": "You have exceeded a secondary rate limit."}"#;
+    hub.forge.fault_times("POST /repos/shop/config/pulls", 1, Fault::Status(403, &[("retry-after", "900")], said));
     let limited = hub.run();
     assert!(limited["did"]["stayed"]["limited"]["until"].is_string(), "{limited}");
     let tip = hub.branch();
@@ -571,7 +571,9 @@ fn rate_limits_hold_for_the_runs_to_come() {
     let told = hub.try_run();
     assert_eq!((told.code, hub.forge.log().len()), (0, 0), "{told:?}");
     Ran::of(&mut prescale(&["run", "--config", &hub.config, "--at", &now()])).says(0, &["waits for GitHub's rate limits"]);
-    // One that may wait does, and goes on from where the first one stopped.
+    // When that time is over, one that may wait a moment does, and goes on from where the first one stopped.
+    std::fs::remove_dir_all(hub.shop.path().join("state/github/rests")).unwrap();
+    hub.forge.fault_times("POST /repos/shop/config/pulls", 1, Fault::Status(403, &[("retry-after", "1")], said));
     hub.config = patient;
     let opened = hub.run();
     assert_eq!((&opened["did"], hub.branch()), (&"opened".into(), tip));
@@ -588,7 +590,7 @@ fn rate_limits_hold_for_the_runs_to_come() {
     // Its own count is kept in the state too, and is less than GitHub's.
     std::fs::remove_dir_all(hub.shop.path().join("state/github/rests")).unwrap();
     let writes = hub.shop.path().join("state/github/writes");
-    assert_eq!(std::fs::read_dir(&writes).unwrap().count(), 3, "two that were opened, one of them twice, and dressed");
+    assert_eq!(std::fs::read_dir(&writes).unwrap().count(), 4, "opened, which was put off twice, and dressed");
     let noted = std::fs::metadata(&writes).unwrap().modified().unwrap();
     for second in 0..400 {
         let at = chrono::DateTime::<chrono::Utc>::from(noted) - chrono::TimeDelta::seconds(3000 - second);
