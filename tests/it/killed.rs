@@ -104,13 +104,14 @@ impl World {
         End { branches: names.lines().map(of).collect(), pulls: pulls.collect() }
     }
 
-    /// Files that stand for a lock, in the repository and in the state.
+    /// Files that stand for a lock, in the repository and in the state. An index that libgit2 was about to write beside a pack is named like
+    /// one, but nobody waits for it: each has a name of its own.
     fn locks(&self) -> Vec<PathBuf> {
         fn find(folder: &Path, found: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {
                     find(&entry, found);
-                } else if entry.extension().is_some_and(|ending| ending == "lock") {
+                } else if entry.extension().is_some_and(|ending| ending == "lock") && !folder.ends_with("objects/pack") {
                     found.push(entry);
                 }
             }
