@@ -168,8 +168,10 @@ fn edits(group: &Group) -> Edits {
     group.proven.files().into_iter().map(|(path, file)| (path.clone(), one(file))).collect::<BTreeMap<_, _>>()
 }
 
-/// A pause that grows with the tries, and differs between two writers that lost the same race: its jitter comes from their commits.
+/// A pause that doubles with the tries, so that many writers come to take turns, and differs between two that lost the same race: its jitter comes
+/// from their commits.
 fn pause(tries: u32, at: DateTime<Utc>, commit: CommitId) -> Duration {
     let seed = commit.to_string().bytes().fold(at.timestamp() as u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    Duration::from_millis(50 * u64::from(tries) + (seed >> 16) % (100 * u64::from(tries)))
+    let half = 25_u64 << tries.min(7);
+    Duration::from_millis(half + (seed >> 16) % half)
 }
