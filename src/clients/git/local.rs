@@ -71,9 +71,21 @@ fn delete(there: &Repository, name: &str, old: Oid) -> Result<(), git2::Error> {
 /// written in its file tells the next run which of Git's locks was ours.
 struct Turn(File);
 
+/// Removes the lock of Git's that a killed push of ours left in the repository at `path`, so that nobody has to wait for our next one.
+pub(super) fn tidy(path: &Path) -> io::Result<()> {
+    let Ok(there) = Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, &[] as &[&Path]) else { return Ok(()) };
+    match fs::metadata(there.commondir().join(TURN)) {
+        Ok(found) if found.len() > 0 => Turn::take(&there)?.mark("").map_err(io::Error::other),
+        _ => Ok(()),
+    }
+}
+
+/// The file that says whose turn it is.
+const TURN: &str = "prescale-push";
+
 impl Turn {
     fn take(there: &Repository) -> io::Result<Self> {
-        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(there.commondir().join("prescale-push"))?;
+        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(there.commondir().join(TURN))?;
         file.lock()?;
         let mut left = String::new();
         file.read_to_string(&mut left)?;

@@ -122,7 +122,11 @@ pub(super) fn fetch(
         Transport::Local(path) if !path.is_dir() => {
             return Err(GitError::NoRepository { remote: remote.to_string(), why: "there is no such folder".to_owned() });
         }
-        Transport::Local(_) => {}
+        Transport::Local(path) => {
+            if let Err(error) = super::local::tidy(path) {
+                tracing::debug!(%error, "cannot see to the locks of a killed push");
+            }
+        }
         _ => {
             options.depth(i32::try_from(deeper.unwrap_or(settings.reach())).unwrap_or(i32::MAX));
         }
