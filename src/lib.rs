@@ -7,8 +7,8 @@
 //! ```text
 //!  Prometheus, files ─┐                                                        ┌─> Git: one commit, or one pull request, a group
 //!                     ├─> collect ─> forecast ─> decide ─> overlay ─> prove ─> deliver
-//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: records, studies, what was learned
-//!        policies                                  ^
+//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: records, studies, what was learned,
+//!        policies                                  ^                                   reports, what was asked of GitHub
 //!  GitHub and Git: what people closed or took back ─┘
 //! ```
 //!

@@ -106,7 +106,7 @@ pub fn standing(standing: &Standing) -> Option<String> {
         Did::Stayed(Stay::Held) => format!("{what} is left alone: its box \"leave it as it is\" is ticked"),
         Did::Stayed(Stay::Queued) => format!("{what} is left alone: it waits in a merge queue"),
         Did::Stayed(Stay::Theirs) => {
-            format!("{what} is left alone: its text is not Prescale's; close it, or give `repository.branchPrefix`")
+            format!("{what} is left alone: its text is not Prescale's; close it, or give another `repository.branchPrefix`")
         }
         Did::Stayed(Stay::Overtaken) => format!("{what} is left alone: someone closed or merged it just now; the next run looks again"),
         Did::Stayed(Stay::Limited { until }) => {

@@ -7,7 +7,7 @@ use super::{message, proposed};
 use crate::clients::git::{GitError, Repository};
 use crate::clients::github::Pull;
 use crate::model::record::RecordedChange;
-use crate::model::{Change, Patience, Plan, Proposal, Reason, Record, Veto, Vetoed, VetoedBy};
+use crate::model::{Change, Patience, Plan, Proposal, Reason, Record, Route, Veto, Vetoed, VetoedBy};
 
 /// A value that reached the tracked branch.
 struct Written<'a> {
@@ -27,13 +27,13 @@ pub fn vetoes(
     patience: Patience,
     repository: &Repository,
 ) -> Result<Vec<Veto>, GitError> {
+    if plan.changes.iter().all(|change| change.route == Route::Observe) {
+        return Ok(Vec::new()); // nothing is to be written, and nothing need be fetched for it
+    }
     let committed = past.iter().filter(|record| record.commit.is_some());
     let committed =
         committed.flat_map(|record| record.changed.iter().map(|change| Written { at: record.at, change, input: input(change) }));
     let merged: Vec<_> = pulls.iter().filter_map(|pull| Some((pull.merged_at?, proposed::told(pull, repository)?))).collect();
-    if plan.changes.is_empty() {
-        return Ok(Vec::new());
-    }
     let history = block_in_place(|| repository.history(plan.at - patience.span))?;
     let unrecorded = history.iter().filter(|commit| commit.committer.email == ours);
     let unrecorded: Vec<_> = unrecorded
