@@ -1,5 +1,6 @@
 //! The real Kustomize, as a program: what a render says is what Argo CD will apply.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -83,8 +84,8 @@ impl Kustomize {
         for candidate in candidates {
             let kubectl = Path::new(candidate).file_name().is_some_and(|name| name.to_string_lossy().starts_with("kubectl"));
             let (subcommand, version) = if kubectl { ("kustomize", &["version", "--client"][..]) } else { ("build", &["version"][..]) };
-            let mut probe = Command::new(candidate);
-            probe.args(version).stdin(Stdio::null()).kill_on_drop(true);
+            let mut probe = command(candidate);
+            probe.args(version);
             let output = match tokio::time::timeout(settings.timeout, probe.output()).await {
                 Ok(Ok(output)) => output,
                 Ok(Err(source)) if settings.program == "auto" && source.kind() == std::io::ErrorKind::NotFound => continue,
@@ -117,19 +118,9 @@ impl Kustomize {
     /// The rendered YAML of the folder `label` of a checkout at `root`; messages name paths as the repository does.
     pub async fn build(&self, root: &Path, label: &str) -> Result<String, RenderError> {
         let folder = root.join(label);
-        let mut command = Command::new(&self.program);
-        command.arg(self.subcommand).args(&self.build_options).arg(&folder).stdin(Stdio::null()).kill_on_drop(true);
+        let mut command = command(&self.program);
+        command.arg(self.subcommand).args(&self.build_options).arg(&folder);
         command.env("GIT_TERMINAL_PROMPT", "0"); // a remote base that asks for a password must not hang
-        // What it does not need it is not told.
-        for secret in [
-            "GITHUB__TOKEN",
-            "REPOSITORY__PASSWORD",
-            "REPOSITORY__PROXY",
-            "METRICS__PROMETHEUS__BEARER_TOKEN",
-            "METRICS__PROMETHEUS__BASIC_AUTH__PASSWORD",
-        ] {
-            command.env_remove(format!("PRESCALE__{secret}"));
-        }
         // Collecting garbage is a fifth of a short render; a large one begins to collect at the limit.
         command.env("GOGC", "off").env("GOMEMLIMIT", "256MiB");
         let output = tokio::time::timeout(self.timeout, command.output())
@@ -144,4 +135,20 @@ impl Kustomize {
         let message = said.replace(&format!("{}/", root.display()), "").replace(&root.display().to_string(), ".");
         Err(RenderError::Failed { folder: label.to_owned(), message: message.trim().chars().take(600).collect() })
     }
+}
+
+/// A program that is told no secret, since it needs none.
+fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    for secret in [
+        "GITHUB__TOKEN",
+        "REPOSITORY__PASSWORD",
+        "REPOSITORY__PROXY",
+        "METRICS__PROMETHEUS__BEARER_TOKEN",
+        "METRICS__PROMETHEUS__BASIC_AUTH__PASSWORD",
+    ] {
+        command.env_remove(format!("PRESCALE__{secret}"));
+    }
+    command
 }
