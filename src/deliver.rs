@@ -7,6 +7,7 @@ mod owners;
 pub mod proposed;
 pub mod pull;
 pub mod sparkline;
+mod step;
 pub mod undone;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The pipeline on one screen. `plan` and `run` differ in one thing: `plan` never writes.
 
+mod declined;
 mod explain;
 mod studies;
 
@@ -17,10 +18,15 @@ use crate::clients::store::Store;
 use crate::collect::Source;
 use crate::config::{Config, ConfigError};
 use crate::deliver::pull::{self, Desk};
-use crate::deliver::{Did, Owners, PLACES, Published, proposed, undone};
-use crate::model::{Change, Group, Held, HoldReason, Learned, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree};
+use crate::deliver::undone::{self, Undone};
+use crate::deliver::{Did, Owners, PLACES, Published, proposed};
+use crate::model::plan::stranded;
+use crate::model::{
+    Change, Group, Held, HoldReason, Learned, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree, Written,
+};
 use crate::{collect, decide, deliver, forecast, overlay, prove};
 
+use declined::Declined;
 pub use explain::{Explained, Explanation, explain};
 
 /// The outside world that a run reads and, at its end, writes.
@@ -43,6 +49,10 @@ pub struct Planned {
     pub studies: Vec<Study>,
     /// The commit that it was made on.
     base: CommitId,
+    /// What reached the tracked branch, as GitHub and Git have it.
+    written: Vec<Written>,
+    /// What people declined by deleting a branch.
+    declined: Declined,
     /// The pull requests of each rhythm's branch, or why they are not known.
     pulls: anyhow::Result<BTreeMap<Rhythm, Vec<Pull>>>,
 }
@@ -60,7 +70,8 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
 
     let mut snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
-    let pulls = world.pulls().await;
+    let patience = world.config.patience();
+    let pulls = world.pulls(now - patience.span).await;
     let studies = studies::attach(world, &mut snapshot).await?;
     let runtime = Handle::current();
     let mut plan = blocking(|| {
@@ -69,18 +80,24 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         decide::plan(&snapshot, outlook, &world.config.decide())
     });
 
-    let patience = world.config.patience();
     for rhythm in [Rhythm::Floor, Rhythm::Template] {
         let Some(standing) = proposed::standing(rhythm, &world.repository)? else { continue };
-        proposed::rest(&mut plan, &standing, patience.band);
-        let kept = proposed::kept(&plan, &standing);
+        proposed::rest(&mut plan, &standing, patience.band, |plan, change| snapshot.most(plan, change));
+        let kept = proposed::kept(&plan, &standing, |change| {
+            snapshot.of(change).is_none_or(|workload| workload.policy.route(rhythm) == Route::PullRequest)
+        });
         plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
     }
     let committed = |commit: &str| proposed::committed(&world.repository, commit);
     let declined = pulls.iter().flatten().flat_map(|(rhythm, pulls)| proposed::vetoes(pulls, *rhythm, committed));
     let mut vetoes: Vec<_> = declined.collect();
+    let declined = Declined::look(world, &tree, now).await?;
+    vetoes.extend_from_slice(&declined.vetoes);
     let all: Vec<Pull> = pulls.iter().flatten().flat_map(|(_, pulls)| pulls.clone()).collect();
-    vetoes.extend(undone::vetoes(&plan, &snapshot.past, &all, &world.config.commit.email, patience, &world.repository)?);
+    let still = |at: CommitId, changes: Vec<Change>| Ok(overlay::still_as_planned(changes.into_iter(), &world.repository.tree(at)?).0);
+    let kept = world.store.written().await?;
+    let undone = Undone::look(&plan, &kept, &all, &world.config.commit.email, patience, &world.repository, still)?;
+    vetoes.extend(undone.vetoes);
     decide::hold(&mut plan, &vetoes, patience);
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
@@ -96,7 +113,7 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         plan.held.extend(proven.held.iter().cloned());
         groups.push(Group { route, rhythm, proven });
     }
-    Ok(Planned { plan, groups, studies, base, pulls })
+    Ok(Planned { plan, groups, studies, base, declined, written: undone.written, pulls })
 }
 
 /// What a run came to. A failure after the plan does not hide what was written before it.
@@ -123,11 +140,17 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
         tracing::warn!(error = format!("{error:#}"), "what was learned is not kept: the next run will take longer");
     }
     let mut published = Vec::new();
-    let delivered = deliver_all(world, &planned, &mut published).await;
+    let delivered = match planned.declined.keep(world, now, world.config.patience()).await {
+        Ok(()) => deliver_all(world, &planned, &mut published).await,
+        Err(error) => Err(error),
+    };
     let written = published.iter().filter_map(|done: &Published| Some((done, done.commit?.to_string())));
     let written = written.flat_map(|(done, commit)| done.group.proven.changes().map(move |(sited, _)| (sited, commit.clone())));
     let recorded = world.store.put(now, &Record::of_run(&planned.plan, written)).await;
-    let kept = world.store.keep(&planned.studies, now).await;
+    let mut values = planned.written.clone();
+    values
+        .extend(published.iter().filter(|done| done.group.route == Route::Commit).flat_map(|done| undone::published(done, &planned.plan)));
+    let kept = world.store.keep_written(&values).await.and(world.store.keep(&planned.studies, now).await);
     world.store.forget_learned(now).await;
     Ok(Ran { failure: delivered.and(recorded).and(kept).err(), planned, published })
 }
@@ -135,48 +158,66 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
 /// Delivers one group after the other, each on what the one before left.
 async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Published>) -> anyhow::Result<()> {
     let mut base = planned.base;
-    let rebuild = async |group: &Group, base| world.rebuild(group, base).await;
+    // What fails for one group is no reason to leave the others.
+    let mut outcome = Ok(());
     for group in planned.groups.iter().filter(|group| group.route == Route::Commit) {
-        let mut group = group.clone();
-        if base != planned.base {
-            group.proven = world.rebuild(&group, base).await?;
+        match commit(world, planned, group, base).await {
+            Ok(done) => {
+                base = done.commit.unwrap_or(done.base);
+                published.push(done);
+            }
+            Err(error) => outcome = outcome.and(Err(error)),
         }
-        let done = deliver::publish(group, base, &planned.plan, &world.config.commit, &world.repository, &rebuild).await?;
-        base = done.commit.unwrap_or(done.base);
-        published.push(done);
     }
     if world.config.paused {
-        return Ok(()); // what stands stays as it is
+        return outcome; // what stands stays as it is
     }
     let owners = blocking(|| world.owners(base))?;
     let mut by_pull: Vec<&Group> = planned.groups.iter().filter(|group| group.route == Route::PullRequest).collect();
     // What matters most comes first: GitHub's rate limits may leave the rest to the next run.
     by_pull.sort_by(|a, b| b.risk_removed().total_cmp(&a.risk_removed()));
     for group in by_pull {
-        let desk = Desk {
-            plan: &planned.plan,
-            settings: &world.config.commit,
-            look: &world.config.pull_request,
-            repository: &world.repository,
-            forge: world.forge.as_ref(),
-            patience: world.config.patience(),
-            owners: &owners,
-        };
-        let mut group = group.clone();
-        if base != planned.base {
-            group.proven = world.rebuild(&group, base).await?;
+        match propose(world, planned, group, base, &owners).await {
+            Ok(done) => published.push(done),
+            Err(error) => outcome = outcome.and(Err(error)),
         }
-        let pulls = match &planned.pulls {
-            Ok(pulls) => Ok(pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice)),
-            Err(error) => Err(again(error)),
-        };
-        let done = pull::propose(group, base, pulls, desk, &rebuild).await?;
-        if let Some(standing) = done.standing.as_ref().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
-            world.store.put_report(&standing.branch, standing.report.as_deref()).await?;
-        }
-        published.push(done);
     }
-    Ok(())
+    outcome
+}
+
+/// Commits a group to the tracked branch.
+async fn commit(world: &World, planned: &Planned, group: &Group, base: CommitId) -> anyhow::Result<Published> {
+    let group = world.on(group, planned, base).await?;
+    let rebuild = async |group: &Group, base| world.rebuild(group, base).await;
+    deliver::publish(group, base, &planned.plan, &world.config.commit, &world.repository, rebuild).await
+}
+
+/// Brings a group's pull request up to date, or its branch and report.
+async fn propose(world: &World, planned: &Planned, group: &Group, base: CommitId, owners: &Owners) -> anyhow::Result<Published> {
+    let desk = Desk {
+        plan: &planned.plan,
+        settings: &world.config.commit,
+        look: &world.config.pull_request,
+        repository: &world.repository,
+        forge: world.forge.as_ref(),
+        patience: world.config.patience(),
+        owners,
+        overlays: &world.config.overlays.0,
+    };
+    let group = world.on(group, planned, base).await?;
+    let pulls = match &planned.pulls {
+        Ok(pulls) => Ok(pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice)),
+        Err(error) => Err(again(error)),
+    };
+    if world.forge.is_none() && group.proven.files().is_empty() {
+        // Before its branch: a branch that is gone while its report is there was deleted by people.
+        world.store.put_report(&pull::branch(&world.repository, group.rhythm), None).await?;
+    }
+    let done = pull::propose(group, base, pulls, desk, async |group, base| world.rebuild(group, base).await).await?;
+    if let Some(standing) = done.standing.as_ref().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
+        world.store.put_report(&standing.branch, standing.report.as_deref()).await?;
+    }
+    Ok(done)
 }
 
 impl World {
@@ -205,12 +246,13 @@ impl World {
         &self.repository
     }
 
-    /// What GitHub holds for our branches; nothing without it.
-    async fn pulls(&self) -> anyhow::Result<BTreeMap<Rhythm, Vec<Pull>>> {
+    /// What GitHub holds for our branches that moved since, and more; nothing without it.
+    async fn pulls(&self, since: DateTime<Utc>) -> anyhow::Result<BTreeMap<Rhythm, Vec<Pull>>> {
         let mut all = BTreeMap::new();
         if let Some(forge) = &self.forge {
             for rhythm in [Rhythm::Floor, Rhythm::Template] {
-                all.insert(rhythm, forge.pulls(&pull::branch(&self.repository, rhythm), self.repository.branch()).await?);
+                let branch = pull::branch(&self.repository, rhythm);
+                all.insert(rhythm, forge.pulls(&branch, Some(since)).await?);
             }
         }
         Ok(all)
@@ -226,20 +268,48 @@ impl World {
         Ok(Owners::default())
     }
 
+    /// A planned group as it is on another commit.
+    async fn on(&self, group: &Group, planned: &Planned, base: CommitId) -> anyhow::Result<Group> {
+        let mut group = group.clone();
+        if base != planned.base {
+            group.proven = self.rebuild(&group, base).await?;
+        }
+        Ok(group)
+    }
+
     /// The group's changes, edited and proven anew on another commit. A value that someone else set meanwhile is theirs.
     async fn rebuild(&self, group: &Group, base: CommitId) -> anyhow::Result<Proven> {
         let tree = blocking(|| self.repository.tree(base))?;
-        let changes = group.proven.changes().map(|(sited, _)| sited.change.clone());
-        let (still, mut held) = overlay::still_as_planned(changes, &tree);
+        let changes: Vec<Change> = group.proven.changes().map(|(sited, _)| sited.change.clone()).collect();
+        let (still, mut held) = overlay::still_as_planned(changes.iter().cloned(), &tree);
+        let gone: Vec<Change> = changes.into_iter().filter(|change| !still.contains(change)).collect();
+        let (still, stranded) = leave_stranded(still, &gone, &held);
+        held.extend(stranded);
         let mend = group.proven.overlays.iter().filter(|overlay| overlay.edit.mend.is_some()).map(|overlay| overlay.edit.overlay.clone());
         let mut proven = self.edit(&still, &mend.collect::<Vec<_>>(), &tree, base).await?;
         proven.held.append(&mut held);
         Ok(proven)
     }
 
+    /// Edits a commit's tree in memory and proves the edits, and leaves the floors that cannot stand without what was refused.
+    async fn edit(&self, changes: &[Change], mend: &[RepoPath], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
+        let proven = self.edit_each(changes, mend, tree, base).await?;
+        let (done, gone): (Vec<Change>, Vec<Change>) =
+            changes.iter().cloned().partition(|change| proven.changes().any(|(sited, _)| sited.change == *change));
+        let (stand, stranded) = leave_stranded(done, &gone, &proven.held);
+        if stranded.is_empty() {
+            return Ok(proven);
+        }
+        let mut held = proven.held;
+        held.extend(stranded);
+        let again = self.edit_each(&stand, mend, tree, base).await?;
+        held.extend(again.held);
+        Ok(Proven { overlays: again.overlays, held })
+    }
+
     /// Edits a commit's tree in memory and proves the edits. Where an overlay's proof fails, its changes are tried one by one, so that one
     /// that deviates does not hold the others.
-    async fn edit(&self, changes: &[Change], mend: &[RepoPath], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
+    async fn edit_each(&self, changes: &[Change], mend: &[RepoPath], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
         let mut proven = self.edit_at_once(changes, mend, tree, base).await?;
         let failed = |held: &&Held| matches!(&held.why, HoldReason::Refused(refusal) if refusal.code == RefusalCode::ProofFailed);
         let suspects: Vec<Change> =
@@ -276,6 +346,21 @@ impl World {
         edited.overlays.sort_by(|a, b| a.overlay.cmp(&b.overlay));
         prove::render(edited, &self.repository, base, self.kustomize.as_ref()).await
     }
+}
+
+/// The changes without the floors that cannot stand without what is gone; those are held for the same reason.
+fn leave_stranded(mut changes: Vec<Change>, gone: &[Change], held: &[Held]) -> (Vec<Change>, Vec<Held>) {
+    let floors = stranded(&mut changes, gone);
+    let why = |floor: &Change| {
+        let of = gone.iter().filter(|gone| gone.object == floor.object && gone.overlay == floor.overlay);
+        of.filter_map(|gone| held.iter().find(|held| held.is_of(gone))).map(|held| held.why.clone()).next()
+    };
+    let left = |floor: Change| {
+        let why = why(&floor)?;
+        Some(Held { workload: floor.workload, overlay: floor.overlay, field: Some(floor.field), wanted: Some(floor.to), why })
+    };
+    let floors = floors.into_iter().filter_map(left).collect();
+    (changes, floors)
 }
 
 /// An error that has been told to more than one.

@@ -95,7 +95,7 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         Ok(Some((github, slug))) => {
             let asked = async {
                 let forge = Github::open(github, slug.clone(), Store::open(&config.state.path)?)?;
-                anyhow::Ok(forge.pulls(&settings.branch, &settings.branch).await?)
+                anyhow::Ok(forge.pulls(&settings.branch, None).await?)
             };
             match asked.await {
                 Ok(_) => {

@@ -38,7 +38,7 @@ use crate::model::{FileMode, RepoPath, Tree};
 const TRIES: u32 = 5;
 
 /// Commits that are fetched at least where a look back needs more than are at hand.
-const FIRST_LOOK_BACK: u32 = 8;
+const FIRST_LOOK_BACK: u32 = 32;
 
 /// How often a fetch that failed for what may be chance is made.
 const FETCH_TRIES: u32 = 3;
@@ -113,20 +113,19 @@ impl Repository {
         self.inner.read(|repo| Ok(transport::ours(repo)?))
     }
 
-    /// The branch's commits since a time, by when they were made, newest first and without what merges brought in, as the branch was last
-    /// fetched. Where they are not at hand, the branch is fetched again, four times as deep each time; it may have moved on by then.
+    /// The branch's commits down to the last one that was made since a time, newest first and without what merges brought in, as the branch was
+    /// last fetched. Where they are not at hand, the branch is fetched again, four times as deep each time; it may have moved on by then.
     pub fn history(&self, since: DateTime<Utc>) -> Result<Vec<Commit>, GitError> {
         let tip = || self.inner.read(|repo| Ok(transport::tracked(repo)));
         let mut depth = self.inner.settings.reach();
         loop {
             let tip = tip()?.map_or_else(|| self.fetch(), Ok)?;
-            let (found, whole) = self.inner.read(|repo| commits::history(repo, tip, since))?;
-            let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
+            let walk = self.inner.read(|repo| commits::history(repo, tip, since))?;
             // Where there are fewer than were asked for, the server's own history is shallow.
-            if whole || depth == 0 || count < depth {
-                return Ok(found);
+            if walk.whole || depth == 0 || walk.seen < depth {
+                return Ok(walk.since);
             }
-            depth = count.saturating_mul(4).max(FIRST_LOOK_BACK);
+            depth = walk.seen.saturating_mul(4).max(FIRST_LOOK_BACK);
             self.fetch_deeper(Some(depth))?;
         }
     }
@@ -163,9 +162,9 @@ impl Repository {
         self.inner.read(|repo| objects::file(repo, at, path))
     }
 
-    /// The paths that differ between two commits.
-    pub fn changed(&self, from: CommitId, to: CommitId) -> Result<BTreeSet<RepoPath>, GitError> {
-        self.inner.read(|repo| objects::changed(repo, from, to))
+    /// Whether merging a commit that was made on `parent` into `base` gives just the files of `wanted`, without a conflict.
+    pub fn merges_to(&self, commit: CommitId, parent: CommitId, base: CommitId, wanted: CommitId) -> Result<bool, GitError> {
+        self.inner.read(|repo| objects::merges_to(repo, (parent, commit), base, wanted))
     }
 
     /// The branch that is read and written.

@@ -19,6 +19,8 @@ use crate::clients::secret::Secret;
 use crate::clients::store::Store;
 use crate::model::policy::delta;
 
+/// How many pull requests GitHub tells at once.
+const PAGE: usize = 100;
 /// How often a reading call is made that fails for reasons of the moment.
 const READS: u32 = 3;
 /// How often a call is made that GitHub puts off.
@@ -47,12 +49,23 @@ pub struct Pull {
     /// What people read.
     #[serde(default, deserialize_with = "or_empty")]
     pub body: String,
+    /// When anything about it last changed.
+    pub updated_at: DateTime<Utc>,
     /// When it was merged.
     pub merged_at: Option<DateTime<Utc>>,
+    /// The commit on the other branch that merged it; before that, one that tries it out.
+    pub merge_commit_sha: Option<String>,
     /// When it was closed, merged or not.
     pub closed_at: Option<DateTime<Utc>>,
     /// Its branch.
     pub head: Head,
+    /// The branch that it is to be merged into.
+    pub base: Head,
+    /// Its labels.
+    pub labels: Vec<Label>,
+    /// Who is to see to it.
+    #[serde(default)]
+    pub assignees: Vec<Login>,
 }
 
 /// Whether a pull request is open.
@@ -78,7 +91,7 @@ pub enum MergeMethod {
     Rebase,
 }
 
-/// The branch of a pull request.
+/// A branch of a pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Head {
     /// Its name.
@@ -86,6 +99,20 @@ pub struct Head {
     pub name: String,
     /// Its tip.
     pub sha: String,
+}
+
+/// A label.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Label {
+    /// Its name.
+    pub name: String,
+}
+
+/// Someone on GitHub.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Login {
+    /// Their name there.
+    pub login: String,
 }
 
 /// A pull request to open.
@@ -149,7 +176,9 @@ impl Github {
     /// The host that git speaks to.
     pub fn host(&self) -> Option<String> {
         let host = url::Url::parse(&self.settings.url).ok()?.host_str()?.to_owned();
-        Some(if host == "api.github.com" { "github.com".to_owned() } else { host })
+        // GitHub's own, and GitHub Enterprise Cloud with data residency.
+        let api = host.strip_prefix("api.").filter(|rest| *rest == "github.com" || rest.ends_with(".ghe.com"));
+        Some(api.map_or_else(|| host.clone(), str::to_owned))
     }
 
     /// A token that git can use as a password over https.
@@ -157,13 +186,20 @@ impl Github {
         self.access.token().await
     }
 
-    /// The pull requests from a branch of this repository into another, open or not: at most a hundred, those that moved last.
-    pub async fn pulls(&self, branch: &str, into: &str) -> Result<Vec<Pull>, GithubError> {
+    /// The pull requests from a branch of this repository into whichever, open or not: the hundred that moved last, and all that moved since.
+    pub async fn pulls(&self, branch: &str, since: Option<DateTime<Utc>>) -> Result<Vec<Pull>, GithubError> {
         let Slug { owner, .. } = &self.slug;
-        let word = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let (head, base) = (word(&format!("{owner}:{branch}")), word(into));
-        let path = format!("{}/pulls?state=all&sort=updated&direction=desc&per_page=100&head={head}&base={base}", self.repository());
-        self.read(&format!("list the pull requests of `{branch}`"), &path).await
+        let head: String = url::form_urlencoded::byte_serialize(format!("{owner}:{branch}").as_bytes()).collect();
+        let path = format!("{}/pulls?state=all&sort=updated&direction=desc&per_page={PAGE}&head={head}", self.repository());
+        let doing = format!("list the pull requests of `{branch}`");
+        let mut pulls: Vec<Pull> = self.read(&doing, &path).await?;
+        let mut page = 1;
+        while pulls.len() == PAGE * page && since.zip(pulls.last()).is_some_and(|(since, last)| last.updated_at >= since) {
+            page += 1;
+            pulls.extend(self.read::<Vec<Pull>>(&doing, &format!("{path}&page={page}")).await?);
+        }
+        pulls.retain(|pull| pull.head.name == branch);
+        Ok(pulls)
     }
 
     /// Opens a pull request. [`Trouble::Exists`] where the branch has one.

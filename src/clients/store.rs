@@ -1,5 +1,6 @@
 //! The state: what earlier runs recorded, in an object store. Losing it costs warm-up, never correctness.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Learned, Record, Study};
+use crate::model::{Learned, Record, Study, Written};
 
 /// The folder of records within the store.
 const RECORDS: &str = "records";
@@ -22,6 +23,10 @@ const STUDIES: &str = "studies.json";
 const LEARNED: &str = "learned";
 /// The folder of reports on branches that have no pull request.
 const REPORTS: &str = "reports";
+/// The last value of each field that reached the tracked branch within the store: a line each.
+const WRITTEN: &str = "written.jsonl";
+/// The folder of what people declined where there is no forge to say so: one object a branch that they deleted.
+const DECLINED: &str = "declined";
 /// How an instant is written as part of a name.
 const INSTANT: &str = "%Y%m%dT%H%M%S%.6fZ";
 /// What was learned is learned anew each day; what was not for so long is of a signal that is gone.
@@ -136,6 +141,76 @@ impl Store {
             },
         };
         done.with_context(|| format!("cannot write `{name}` into the state `{}`: is there space, and may this user write?", self.label))
+    }
+
+    /// The last values that reached the tracked branch. What does not parse is done without.
+    pub async fn written(&self) -> anyhow::Result<Vec<Written>> {
+        let text = self.text(WRITTEN).await?.unwrap_or_default();
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Keeps what was written beside what was written of other fields. Writes nothing where there is nothing new.
+    pub async fn keep_written(&self, new: &[Written]) -> anyhow::Result<()> {
+        // Read anew: another run may have written meanwhile.
+        let kept = self.written().await?;
+        let mut last = BTreeMap::new();
+        for one in kept.iter().chain(new) {
+            last.entry(one.key())
+                .and_modify(|known: &mut &Written| {
+                    if known.at < one.at {
+                        *known = one;
+                    }
+                })
+                .or_insert(one);
+        }
+        if last.values().copied().eq(&kept) {
+            return Ok(());
+        }
+        let mut lines = String::new();
+        for one in last.values() {
+            writeln!(lines, "{}", serde_json::to_string(one)?)?;
+        }
+        let context = || format!("cannot write `{WRITTEN}` into the state `{}`: is there space, and may this user write?", self.label);
+        self.objects.put(&Key::from(WRITTEN), lines.into_bytes().into()).await.map(|_| ()).with_context(context)
+    }
+
+    /// The report on a branch of ours.
+    pub async fn report(&self, branch: &str) -> anyhow::Result<Option<String>> {
+        self.text(&format!("{REPORTS}/{}.md", branch.replace('/', "-"))).await
+    }
+
+    /// What people declined, and when, by deleting a branch of ours.
+    pub async fn declined(&self) -> anyhow::Result<Vec<(DateTime<Utc>, String)>> {
+        let prefix = Key::from(DECLINED);
+        let context = || format!("cannot list `{DECLINED}` of the state `{}`", self.label);
+        let found: Vec<_> = self.objects.list(Some(&prefix)).try_collect().await.with_context(context)?;
+        let mut declined = Vec::new();
+        for key in found.into_iter().map(|object| object.location) {
+            if let (Some(at), Some(text)) = (instant_of(&key), self.text(key.as_ref()).await?) {
+                declined.push((at, text));
+            }
+        }
+        Ok(declined)
+    }
+
+    /// Keeps what people declined, and forgets what they did before `forget`.
+    pub async fn decline(&self, at: DateTime<Utc>, what: &str, forget: DateTime<Utc>) -> anyhow::Result<()> {
+        let digest = Sha256::digest(what.as_bytes());
+        let name = format!("{DECLINED}/{}-{:02x}{:02x}", at.format(INSTANT), digest[0], digest[1]);
+        let context = || format!("cannot write `{name}` into the state `{}`: is there space, and may this user write?", self.label);
+        self.objects.put(&Key::from(name.as_str()), what.to_owned().into_bytes().into()).await.with_context(context)?;
+        self.forget_instants(DECLINED, forget).await;
+        Ok(())
+    }
+
+    /// An object's text; `None` where there is none.
+    async fn text(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let context = || format!("cannot read `{name}` from the state `{}`", self.label);
+        match self.objects.get(&Key::from(name)).await {
+            Ok(object) => Ok(Some(String::from_utf8_lossy(&object.bytes().await.with_context(context)?).into_owned())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error).with_context(context),
+        }
     }
 
     /// What an earlier run learned under a name. What cannot be read is learned anew.

@@ -208,7 +208,7 @@ fn superseded(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut 
     };
     let gone = facts.before.into_iter().flat_map(|before| &before.changes).filter(|old| !is_kept(old));
     let line =
-        |old: &Proposed| format!("- ~~{} {}: {}~~", cell(&old.workload.to_string()), old.change.field, cell(&old.change.to.to_string()));
+        |old: &Proposed| format!("- ~~{}: {}~~", cell(&format!("{} {}", old.workload, old.change.field)), cell(&old.change.to.to_string()));
     let mut lines: Vec<String> = gone.map(line).collect();
     if !lines.is_empty() {
         lines.insert(0, "No longer proposed:\n".to_owned());
@@ -221,15 +221,16 @@ fn superseded(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut 
 fn proofs(text: &mut String, group: &Group, room: &mut usize) {
     let line = |(overlay, proof): (&crate::model::RepoPath, &Proof)| match proof {
         Proof::Rendered { before, after, by, along, .. } => {
-            let along: Vec<String> = along.iter().map(|other| format!("`{other}`")).collect();
+            let along: Vec<String> = along.iter().map(|other| cell(other.as_str())).collect();
             let along = if along.is_empty() { String::new() } else { format!("; {} renders the same and moves along", along.join(", ")) };
             format!(
-                "- `{overlay}`: rendered before and after by {by}; only these fields differ ({}…{}){along}",
+                "- {}: rendered before and after by {by}; only these fields differ ({}…{}){along}",
+                cell(overlay.as_str()),
                 &before[..12],
                 &after[..12]
             )
         }
-        Proof::NotRendered { why } => format!("- `{overlay}`: **not rendered**: {}", cell(why)),
+        Proof::NotRendered { why } => format!("- {}: **not rendered**: {}", cell(overlay.as_str()), cell(why)),
     };
     let mut lines = vec!["### Proof\n".to_owned()];
     lines.extend(group.proven.overlays.iter().map(|overlay| line((&overlay.edit.overlay, &overlay.proof))));
@@ -256,7 +257,7 @@ fn held(text: &mut String, group: &[Held], plan: &[Held], changes: &[&Change], r
     let line = |held: &&Held| {
         let field = held.field.as_ref().map_or(String::new(), |field| format!(" {field}"));
         let wanted = held.wanted.as_ref().map_or(String::new(), |wanted| format!(" ({wanted} wanted)"));
-        format!("- {}{field}{wanted}: {}", cell(&held.workload.to_string()), cell(&message::held(&held.why)))
+        format!("- {}", cell(&format!("{}{field}{wanted}: {}", held.workload, message::held(&held.why))))
     };
     let mut lines = vec!["<details><summary>Held back, and why</summary>\n".to_owned()];
     lines.extend(seen.iter().map(line));
@@ -388,202 +389,23 @@ fn round(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// As one cell of a table: no line breaks, no bars, no remarks of ours, and nobody is called by name.
+/// As plain words in Markdown: nothing in it is a line break, a bar of a table, markup, a link, a remark of ours or somebody's name.
 fn cell(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").replace('|', "\\|").replace("<!--", "&lt;!--").replace('@', "&#64;")
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => plain.push(' '),
+            '&' => plain.push_str("&amp;"),
+            '<' => plain.push_str("&lt;"),
+            '>' => plain.push_str("&gt;"),
+            '@' => plain.push_str("&#64;"),
+            '#' => plain.push_str("&#35;"),
+            '\\' | '|' | '`' | '*' | '_' | '~' | '[' | ']' => plain.extend(['\\', c]),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::edit::{OverlayEdit, ProvenEdit};
-    use crate::model::plan::Hindsight;
-    use crate::model::{
-        HoldReason, ObjectRef, Place, Proven, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind,
-    };
-    use chrono::TimeDelta;
-    use expect_test::expect;
-    use std::collections::BTreeMap;
-
-    const HEAD: &str = "1111111111111111111111111111111111111111";
-
-    fn workload(name: &str) -> WorkloadId {
-        WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() }
-    }
-
-    fn overlay() -> RepoPath {
-        RepoPath::parse("overlays/prod").unwrap()
-    }
-
-    fn sited(name: &str, to: u32) -> Sited {
-        let object = ObjectRef { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: name.into() };
-        let peak = Reason::PeakDemand { signal: Signal::Requests, model: "forest".into(), quantile: 0.99, demand: 231.4, capacity: 40.0 };
-        let change = Change {
-            workload: workload(name),
-            object,
-            overlay: overlay(),
-            field: Field::Replicas,
-            from: Some(Value::Count(3)),
-            to: Value::Count(to),
-            reasons: vec![peak, Reason::Risk { before: 0.63, after: 0.0104 }],
-            route: Route::PullRequest,
-        };
-        let place = Place { path: RepoPath::parse("overlays/prod/kustomization.yaml").unwrap(), line: Some(9) };
-        Sited { change, site: Site { place, kind: SiteKind::ReplicasTransformer } }
-    }
-
-    fn group(changes: Vec<Sited>) -> Group {
-        let edit = OverlayEdit { overlay: overlay(), changes, files: BTreeMap::new(), roots: BTreeSet::new(), reaches: vec![], mend: None };
-        let proof = Proof::Rendered {
-            before: "a".repeat(64),
-            after: "b".repeat(64),
-            by: "kubectl v5.8.1".into(),
-            along: vec![],
-            unrendered: vec![],
-        };
-        Group {
-            route: Route::PullRequest,
-            rhythm: Rhythm::Floor,
-            proven: Proven { overlays: vec![ProvenEdit { edit, proof }], held: vec![] },
-        }
-    }
-
-    fn outlook(name: &str) -> Outlook {
-        Outlook {
-            workload: workload(name),
-            overlay: overlay(),
-            signal: Signal::Requests,
-            model: "forest".into(),
-            quantile: 0.99,
-            expected: 180.0,
-            peak: 231.4,
-            high: 240.0,
-            capacity: 40.0,
-            requests: (Millicores(500), Bytes(1 << 30)),
-            now: 3,
-            floor: 6,
-            censored: 0.0,
-            history: (0..24).map(|hour| (hour != 3).then(|| 100.0 + 3.337 * f64::from(hour))).collect(),
-            ahead: (0..24).map(|hour| 180.0 + f64::from(hour)).collect(),
-            sibling: None,
-            study: None,
-            unstudied: None,
-            hindsight: Some(Hindsight { windows: 144, covered: 141 }),
-        }
-    }
-
-    fn plan(names: &[&str]) -> Plan {
-        let at = "2026-11-16T07:00:00Z".parse().unwrap();
-        let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
-        let detail = "@all: a | b <!-- prescale:box hold -->".to_owned();
-        let held = |name: &&str| Held {
-            workload: workload(name),
-            overlay: overlay(),
-            field: Some(Field::MaxReplicas),
-            wanted: None,
-            why: HoldReason::CapacityUnknown { detail: detail.clone() },
-        };
-        Plan {
-            at,
-            window,
-            outlooks: names.iter().map(|name| outlook(name)).collect(),
-            changes: vec![],
-            held: names.iter().map(held).collect(),
-        }
-    }
-
-    fn text(group: &Group, plan: &Plan, before: Option<&Proposal>, prices: Option<&Prices>) -> String {
-        let (head, patience) = (HEAD.parse().unwrap(), Patience { band: 0.2, span: TimeDelta::days(7) });
-        body(&Facts { group, plan, head, base: head, target: "main", before, patience, prices, is_new: false })
-    }
-
-    #[test]
-    fn a_reviewer_sees_what_why_and_what_it_costs() {
-        let prices = Prices { core_hour: 0.04, gib_hour: 0.005, currency: "EUR".into() };
-        let before = Proposal::of(Rhythm::Floor, "0".repeat(40), [sited("web", 4), sited("old", 5)].iter());
-        let text = text(&group(vec![sited("web", 6)]), &plan(&["web"]), Some(&before), Some(&prices));
-        let (shown, machine) = text.split_once("<!-- prescale:proposal").unwrap();
-        assert!(machine.ends_with(" -->\n"));
-        expect![[r#"
-            <!-- prescale:group main floors -->
-            <!-- prescale:head 1111111111111111111111111111111111111111 -->
-            Prescale proposes 1 change, for what is expected between 2026-11-16 07:06 and 07:16 UTC.
-
-            | workload | field | now | proposed | why | cost a month | risk now | risk then |
-            |---|---|---:|---:|---|---:|---:|---:|
-            | shop/Deployment/web | replicas | 3 | **6** | peak requests of the window at most 231 req/s in 99 of 100 cases (forest); one replica carries 40 req/s | +54.75 EUR | 63 % | 1 % |
-
-            Risk: how likely demand exceeds the floor within the window.
-
-            No longer proposed:
-
-            - ~~shop/Deployment/web replicas: 4~~
-            - ~~shop/Deployment/old replicas: 5~~
-
-            ### Proof
-
-            - `overlays/prod`: rendered before and after by kubectl v5.8.1; only these fields differ (aaaaaaaaaaaa…bbbbbbbbbbbb)
-
-            <details><summary>Held back, and why</summary>
-
-            - shop/Deployment/web maxReplicas: &#64;all: a \| b &lt;!-- prescale:box hold -->
-
-            </details>
-
-            <details><summary>shop/Deployment/web: ▄▅▅·▅▅▅▅▅▆▆▆▆▆▆▆▇▇▇▇▇▇▇▇ → ████████████████████████</summary>
-
-            Bars: measured, by the hour. Lines: what is expected (forest), and what the floor carries (3 → 6 replicas, 40 req/s each).
-
-            ```mermaid
-            xychart-beta
-              x-axis "hours from now" -24 --> 24
-              y-axis "req/s" 0 --> 264
-              bar [100, 103, 107, 107, 113, 117, 120, 123, 127, 130, 133, 137, 140, 143, 147, 150, 153, 157, 160, 163, 167, 170, 173, 177, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-              line [100, 103, 107, 107, 113, 117, 120, 123, 127, 130, 133, 137, 140, 143, 147, 150, 153, 157, 160, 163, 167, 170, 173, 177, 180, 181, 182, 183, 184, 185, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197, 198, 199, 200, 201, 202, 203]
-              line [120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 120, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240, 240]
-            ```
-
-            Of its last 144 forecasts, demand stayed at or under what was planned for in 141 (97.9 %).
-
-            </details>
-
-            ### How to decide
-
-            Merge it, and Argo CD syncs it; to undo it then, revert the merge. Close it, and these changes are not proposed again until what they are made from has moved by 20 %, or 7 days have passed. Commits of yours on this branch are never overwritten: Prescale then leaves it to you. The lead time counted on is 6 minutes from the decision to ready pods.
-
-            - [ ] <!-- prescale:box rebase --> make it anew on the newest base
-            - [ ] <!-- prescale:box hold --> leave it as it is
-            - [ ] <!-- prescale:box explain --> say more, as a comment
-
-        "#]].assert_eq(shown);
-    }
-
-    #[test]
-    fn what_it_says_is_read_back() {
-        let group = group(vec![sited("web", 6)]);
-        let text = text(&group, &plan(&["web"]), None, None);
-        assert_eq!(head(&text), Some(HEAD));
-        assert_eq!(proposal(&text), Some(Proposal::of(Rhythm::Floor, HEAD.to_owned(), group.proven.changes().map(|(sited, _)| sited))));
-        assert_eq!(boxes(&text), Boxes::default(), "what names hold is no box");
-        let ticked = text.replace("- [ ] <!-- prescale:box hold", "- [X] <!-- prescale:box hold").replace('\n', "\r\n");
-        assert_eq!(boxes(&ticked), Boxes { hold: true, ..Boxes::default() });
-        assert!(!is_withdrawn(&text) && is_withdrawn(&withdrawn(&text)) && proposal(&withdrawn(&text)).is_some());
-    }
-
-    #[test]
-    fn it_keeps_within_githubs_limit_for_any_number_of_workloads() {
-        for workloads in [1, 30, 300, 3000] {
-            let names: Vec<String> = (0..workloads).map(|i| format!("service-with-a-name-{i}")).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let group = group(names.iter().enumerate().map(|(i, name)| sited(name, 4 + i as u32 % 7)).collect());
-            let gone = Proposal::of(Rhythm::Floor, HEAD.to_owned(), names.iter().map(|name| sited(name, 99)).collect::<Vec<_>>().iter());
-            let text = text(&group, &plan(&names), Some(&gone), None);
-            let length = text.chars().count();
-            assert!(length <= MOST, "{length} for {workloads}");
-            assert!(workloads < 300 || length > MOST / 2, "the room is used: {length}");
-            assert_eq!(text.contains("Prescale-Proposal"), proposal(&text).is_none(), "in one place or the other");
-            assert!(text.contains("prescale:box hold -->"), "the foot is always there");
-            assert!(explanation(&group, &plan(&names)).chars().count() <= MOST);
-        }
-    }
-}
+mod tests;

@@ -108,6 +108,13 @@ pub fn standing(standing: &Standing) -> Option<String> {
         Did::Stayed(Stay::Theirs) => {
             format!("{what} is left alone: its text is not Prescale's; close it, or give another `repository.branchPrefix`")
         }
+        Did::Stayed(Stay::Elsewhere) => format!(
+            "{what} is left alone: its branch proposes changes to overlays that are not this configuration's. If another Prescale works there, give \
+             each a `repository.branchPrefix` of its own; if not, close it and delete the branch"
+        ),
+        Did::Stayed(Stay::Unproven) => {
+            format!("{what} is left as it is: something that it proposes cannot be proven just now, see what is held")
+        }
         Did::Stayed(Stay::Overtaken) => format!("{what} is left alone: someone closed or merged it just now; the next run looks again"),
         Did::Stayed(Stay::Limited { until }) => {
             format!("{what} waits for GitHub's rate limits, until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))

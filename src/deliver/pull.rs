@@ -1,53 +1,23 @@
 //! The living pull request of a group: one at most, brought up to date in place.
 //!
-//! What stands is read, then the one next step is chosen by `next`, a pure function, so that a run that died at any point is taken up by
+//! What stands is read, then the one next step is chosen by [`next`], a pure function, so that a run that died at any point is taken up by
 //! the next one. Our branch holds one commit on the tracked branch, and moves by compare-and-swap on its exact tip. A branch that holds a
 //! commit of someone else is theirs.
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::task::block_in_place;
 
-use super::body::{self, Boxes, Facts};
-use super::proposed::told;
+use super::body::{self, Facts};
+use super::proposed::{committed, told};
+pub use super::step::Stay;
+use super::step::{Open, Seen, Step, Tip, next};
 use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message, pause, proposal};
 use crate::clients::git::{CommitId, Identity, Pushed, Repository};
-use crate::clients::github::{Dress, Github, GithubError, NewPull, Pull, PullEdit, State, Trouble};
+use crate::clients::github::{Dress, Github, NewPull, Pull, PullEdit, State, Trouble};
 use crate::model::edit::Group;
 use crate::model::record::RecordedChange;
-use crate::model::{Change, Patience, Plan, Proposal, Proposed, Proven, Rhythm};
-
-/// What stands between us and a pull request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Stay {
-    /// Someone committed to our branch: it is theirs until it is merged or gone.
-    Foreign,
-    /// Its box `hold` is ticked.
-    Held,
-    /// It waits in a merge queue.
-    Queued,
-    /// Its text is not Prescale's: someone opened it, or wrote it anew.
-    Theirs,
-    /// Someone closed or merged it while this run was at work.
-    Overtaken,
-    /// GitHub's rate limits are used up.
-    Limited {
-        /// When they let go on.
-        until: DateTime<Utc>,
-    },
-}
-
-impl Stay {
-    /// What an error means that says so.
-    pub fn of(error: &anyhow::Error) -> Option<Self> {
-        match error.downcast_ref::<GithubError>()?.trouble {
-            Trouble::Limited { until } => Some(Self::Limited { until }),
-            _ => None,
-        }
-    }
-}
+use crate::model::{Change, Held, HoldReason, Patience, Plan, Proposal, Proposed, Proven, RefusalCode, RepoPath, Rhythm};
 
 /// A pull request as a run left it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -82,70 +52,6 @@ pub enum Did {
     Withdrawn,
 }
 
-/// What is known of a group's branch and pull request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    /// Our branch's tip.
-    tip: Option<Tip>,
-    /// Whether a pull request is open.
-    open: Option<Open>,
-    /// Whether anything is to be changed.
-    wanted: bool,
-}
-
-/// The tip of our branch.
-#[derive(Clone, Copy, Debug)]
-struct Tip {
-    /// Whether it is one commit of ours on the tracked branch.
-    ours: bool,
-    /// Whether it makes the wanted changes to files that the tracked branch still has as they were.
-    current: bool,
-}
-
-/// The open pull request.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    /// Whether its text is ours.
-    ours: bool,
-    boxes: Boxes,
-    /// Whether its text is about the branch's tip and what it is made from now, and its labels are there.
-    told: bool,
-}
-
-/// The one next step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Rest,
-    Stay(Stay),
-    /// Move the branch to the new commit, then open or edit.
-    Push,
-    /// The branch is as it should be: open a pull request.
-    Open,
-    /// Only the text is not.
-    Tell,
-    /// Close what is open, and remove the branch.
-    Withdraw,
-}
-
-fn next(seen: Seen) -> Step {
-    match (seen.tip, seen.open, seen.wanted) {
-        (Some(Tip { ours: false, .. }), ..) => Step::Stay(Stay::Foreign),
-        (_, Some(Open { ours: false, .. }), _) => Step::Stay(Stay::Theirs),
-        (_, Some(Open { boxes: Boxes { hold: true, .. }, .. }), _) => Step::Stay(Stay::Held),
-        (None, None, false) => Step::Rest,
-        (_, _, false) => Step::Withdraw,
-        (Some(Tip { current: true, .. }), None, true) => Step::Open,
-        (Some(Tip { current: true, .. }), Some(Open { boxes, told, .. }), true) if !boxes.rebase => {
-            if told && !boxes.explain {
-                Step::Rest
-            } else {
-                Step::Tell
-            }
-        }
-        (_, _, true) => Step::Push,
-    }
-}
-
 /// The branch of a group.
 pub fn branch(repository: &Repository, rhythm: Rhythm) -> String {
     format!("{}{}/{rhythm}", repository.prefix(), repository.branch())
@@ -168,6 +74,8 @@ pub struct Desk<'a> {
     pub patience: Patience,
     /// Who reviews which file.
     pub owners: &'a Owners,
+    /// The folders that may be written.
+    pub overlays: &'a [RepoPath],
 }
 
 /// Brings the group's branch and pull request to where they should be. `pulls` is what the forge holds for the branch; without them, since they
@@ -203,20 +111,7 @@ async fn bring_up_to_date(
     let mut pulls = pulls.to_vec();
     let mut looked_again = false;
     for tries in 1..=MOST_TRIES {
-        let open = pulls.iter().find(|pull| pull.state == State::Open).cloned();
-        let commit = desk.commit(&group, base)?;
-        let tip = block_in_place(|| repository.branches())?.get(&branch).copied();
-        let seen = Seen {
-            tip: tip.map(|tip| desk.look(tip, commit, base, &pulls)).transpose()?,
-            open: open.as_ref().map(|pull| Open {
-                ours: body::is_ours(&pull.body),
-                boxes: body::boxes(&pull.body),
-                told: !body::is_new(&pull.body)
-                    && body::head(&pull.body) == tip.map(|tip| tip.to_string()).as_deref()
-                    && told(pull, repository).is_none_or(|told| is_near(&told, &group, desk.patience)),
-            }),
-            wanted: commit.is_some(),
-        };
+        let View { tip, open, commit, seen } = desk.view(&branch, &group, base, &pulls)?;
         let mut step = next(seen);
         let at = |did, pull: Option<&Pull>| Standing {
             branch: branch.clone(),
@@ -225,15 +120,15 @@ async fn bring_up_to_date(
             did,
             report: None,
         };
+        let done = |group, standing| Published { group, commit: None, base, tries, standing: Some(standing) };
         // Forecasts took their time: what people did meanwhile is looked at before anything is changed.
-        if let (Step::Push | Step::Open | Step::Tell | Step::Withdraw, Some(forge), false) = (step, forge, looked_again) {
+        if !looked_again && step.changes(forge.is_some()) {
             looked_again = true;
-            let now = forge.pulls(&branch, repository.branch()).await?;
+            let now = desk.look_again(&branch, &pulls).await?;
             if is_overtaken(&pulls, &now) {
-                let standing = Some(at(Did::Stayed(Stay::Overtaken), open.as_ref()));
-                return Ok(Published { group, commit: None, base, tries, standing });
+                return Ok(done(group, at(Did::Stayed(Stay::Overtaken), open.as_ref())));
             }
-            if now != pulls {
+            if now != pulls || desk.tip(&branch)? != tip {
                 pulls = now;
                 continue;
             }
@@ -244,8 +139,7 @@ async fn bring_up_to_date(
             step = Step::Stay(Stay::Queued);
         }
         tracing::debug!(branch, ?seen, ?step, "looked at the pull request");
-        let done = |group, standing| Published { group, commit: None, base, tries, standing: Some(standing) };
-        let mut held = tip;
+        let mut stands = tip;
         match (step, commit) {
             (Step::Rest, _) => return Ok(done(group, at(Did::Nothing, open.as_ref()))),
             (Step::Stay(stay), _) => return Ok(done(group, at(Did::Stayed(stay), open.as_ref()))),
@@ -254,7 +148,7 @@ async fn bring_up_to_date(
                 return Ok(done(group, at(Did::Withdrawn, open.as_ref())));
             }
             (Step::Push, Some(commit)) => match block_in_place(|| repository.move_branch(&branch, tip, Some(commit)))? {
-                Pushed::Done => held = Some(commit),
+                Pushed::Done => stands = Some(commit),
                 Pushed::Refused { why } => bail!(
                     "the push to `{branch}` of `{}` was refused: {why}; let this user or token push to branches under `{}`",
                     repository.label(),
@@ -263,24 +157,18 @@ async fn bring_up_to_date(
                 Pushed::Lost { .. } => {
                     tracing::info!(tries, branch, "the branch moved; looking again");
                     tokio::time::sleep(pause(tries, desk.plan.at, commit)).await;
-                    if let Some(forge) = forge {
-                        let now = forge.pulls(&branch, repository.branch()).await?;
-                        if is_overtaken(&pulls, &now) {
-                            return Ok(done(group, at(Did::Stayed(Stay::Overtaken), open.as_ref())));
-                        }
-                        pulls = now;
-                    }
                     base = block_in_place(|| repository.fetch())?;
                     group.proven = rebuild(&group, base).await?;
+                    looked_again = false;
                     continue;
                 }
             },
             _ => {}
         }
-        let tip_now = held.context("a step that needs a commit has one")?;
+        let head = stands.context("a step that needs a commit has one")?;
         // A branch that was left as it is stands on an older base than the newest one.
-        let under = block_in_place(|| repository.commit_of(tip_now))?.parents.first().copied().unwrap_or(base);
-        let facts = |before| desk.facts(&group, tip_now, under, before);
+        let under = block_in_place(|| repository.commit_of(head))?.parents.first().copied().unwrap_or(base);
+        let facts = |before| desk.facts(&group, head, under, before);
         let Some(forge) = forge else {
             let did = match (step, tip) {
                 (Step::Open, _) => Did::Nothing,
@@ -290,14 +178,59 @@ async fn bring_up_to_date(
             let report = Some(body::body(&facts(None)));
             return Ok(done(group.clone(), Standing { report, ..at(did, None) }));
         };
-        let before = open.as_ref().and_then(|pull| told(pull, repository));
+        let before = open.as_ref().and_then(|pull| told(&pull.body, repository));
         let (did, pull) = desk.tell(facts(before.as_ref()), &branch, open.as_ref(), forge).await?;
         return Ok(done(group.clone(), at(did, Some(&pull))));
     }
     bail!("`{branch}` of `{}` moved {MOST_TRIES} times while this run tried to push to it; the next run will try again", repository.label())
 }
 
+/// What a run sees of a group's branch and pull request, and what it would make of them.
+struct View {
+    tip: Option<CommitId>,
+    open: Option<Pull>,
+    commit: Option<CommitId>,
+    seen: Seen,
+}
+
 impl Desk<'_> {
+    fn view(&self, branch: &str, group: &Group, base: CommitId, pulls: &[Pull]) -> anyhow::Result<View> {
+        let target = self.repository.branch();
+        let open = open_of(pulls, target).cloned();
+        let commit = self.commit(group, base)?;
+        let tip = self.tip(branch)?;
+        let proposal = open.as_ref().and_then(|pull| body::proposal(&pull.body));
+        let standing = tip.and_then(|tip| committed(self.repository, &tip.to_string()));
+        let seen = Seen {
+            tip: tip.map(|tip| self.look(tip, commit, base, pulls, proposal.is_none().then_some(group))).transpose()?,
+            open: open.as_ref().map(|pull| Open {
+                ours: body::is_ours(&pull.body) && pull.base.name == target,
+                boxes: body::boxes(&pull.body),
+                told: !body::is_new(&pull.body)
+                    && body::head(&pull.body) == tip.map(|tip| tip.to_string()).as_deref()
+                    && proposal.as_ref().is_none_or(|told| is_near(told, group, self.patience)),
+            }),
+            wanted: commit.is_some(),
+            unproven: standing.is_some_and(|standing| is_unproven(&standing, group)),
+        };
+        Ok(View { tip, open, commit, seen })
+    }
+
+    /// Our branch's tip, as it was last fetched.
+    fn tip(&self, branch: &str) -> anyhow::Result<Option<CommitId>> {
+        Ok(block_in_place(|| self.repository.branches())?.get(branch).copied())
+    }
+
+    /// Reads GitHub again, and then Git.
+    async fn look_again(&self, branch: &str, pulls: &[Pull]) -> anyhow::Result<Vec<Pull>> {
+        let now = match self.forge {
+            Some(forge) => forge.pulls(branch, None).await?,
+            None => pulls.to_vec(),
+        };
+        block_in_place(|| self.repository.fetch())?;
+        Ok(now)
+    }
+
     /// The commit that carries the group; `None` where the base holds all of it.
     fn commit(&self, group: &Group, base: CommitId) -> anyhow::Result<Option<CommitId>> {
         let files = edits(group);
@@ -311,24 +244,28 @@ impl Desk<'_> {
         Ok(block_in_place(|| self.repository.commit(base, &files, &text, &author, self.plan.at))?)
     }
 
-    /// What our branch's tip is, beside the commit that we would make on `base`.
-    fn look(&self, tip: CommitId, wanted: Option<CommitId>, base: CommitId, pulls: &[Pull]) -> anyhow::Result<Tip> {
+    /// What our branch's tip is, beside the commit that we would make on `base`. Where no text tells what it is made from, its commit does, and
+    /// is made anew when `untold` is made from something else.
+    fn look(&self, tip: CommitId, wanted: Option<CommitId>, base: CommitId, pulls: &[Pull], untold: Option<&Group>) -> anyhow::Result<Tip> {
         let repository = self.repository;
         // What was merged is no longer anybody's to lose.
         if pulls.iter().any(|pull| pull.merged_at.is_some() && pull.head.sha == tip.to_string()) {
-            return Ok(Tip { ours: true, current: false });
+            return Ok(Tip { ours: true, within: true, current: false });
         }
+        let theirs = Tip { ours: false, within: true, current: false };
         let found = block_in_place(|| repository.commit_of(tip))?;
-        let ours = found.committer.email == self.settings.email && message::trailer(&found.message, message::PROPOSAL).is_some();
-        let &[parent] = found.parents.as_slice() else { return Ok(Tip { ours: false, current: false }) };
+        let (&[parent], Some(proposal)) = (found.parents.as_slice(), committed(repository, &tip.to_string())) else { return Ok(theirs) };
         // On top of a commit of someone else it is theirs, unless that is the tracked branch's.
-        let on = message::trailer(&found.message, message::PROPOSAL).and_then(Proposal::from_word).map(|proposal| proposal.base);
-        let ours = ours && on == Some(parent.to_string());
+        if found.committer.email != self.settings.email || proposal.base != parent.to_string() {
+            return Ok(theirs);
+        }
+        let within = proposal.changes.iter().all(|of| self.overlays.iter().any(|folder| of.change.overlay.is_under(folder)));
         let current = match wanted {
-            Some(wanted) if ours => block_in_place(|| same_change(repository, (parent, tip), (base, wanted)))?,
-            _ => false,
+            Some(wanted) => block_in_place(|| repository.merges_to(tip, parent, base, wanted))?,
+            None => false,
         };
-        Ok(Tip { ours, current })
+        let near = untold.is_none_or(|group| is_near(&proposal, group, self.patience));
+        Ok(Tip { ours: true, within, current: current && near })
     }
 
     /// Closes the pull request, and removes the branch.
@@ -338,12 +275,20 @@ impl Desk<'_> {
             let text = body::withdrawn(&open.body);
             forge.edit(open.number, &PullEdit { body: Some(&text), state: Some(State::Closed), title: None }).await?;
         }
-        if let Some(tip) = tip
-            && let Pushed::Refused { why } = block_in_place(|| self.repository.move_branch(branch, Some(tip), None))?
-        {
-            bail!("the branch `{branch}` of `{}` could not be removed: {why}; remove it by hand", self.repository.label());
+        let Some(tip) = tip else { return Ok(()) };
+        match block_in_place(|| self.repository.move_branch(branch, Some(tip), None))? {
+            Pushed::Done => Ok(()),
+            Pushed::Refused { why } => {
+                bail!("the branch `{branch}` of `{}` could not be removed: {why}; remove it by hand", self.repository.label())
+            }
+            // Someone committed to it at the last moment: it is theirs.
+            Pushed::Lost { .. } => {
+                if let (Some(open), Some(forge)) = (open, self.forge) {
+                    forge.edit(open.number, &PullEdit { body: Some(&open.body), state: Some(State::Open), title: None }).await?;
+                }
+                bail!("someone committed to `{branch}` of `{}` while it was being removed: it is theirs now", self.repository.label())
+            }
         }
-        Ok(())
     }
 
     /// What the pull request's text is made from.
@@ -371,27 +316,29 @@ impl Desk<'_> {
             let new = NewPull { title: &title, body: &first, head: branch, base: self.repository.branch(), draft: look.draft };
             match forge.create(&new).await {
                 Err(error) if error.trouble == Trouble::Exists => {
-                    let pulls = forge.pulls(branch, self.repository.branch()).await?;
-                    let theirs = pulls.into_iter().find(|pull| pull.state == State::Open);
+                    let pulls = forge.pulls(branch, None).await?;
+                    let theirs = open_of(&pulls, self.repository.branch()).cloned();
                     return Ok((Did::Nothing, theirs.context("GitHub says that the branch has a pull request, and shows none")?));
                 }
                 created => created?,
             }
         };
         let files: Vec<_> = group.proven.files().into_keys().cloned().collect();
-        let (people, teams) = self.owners.of(&files);
-        if look.reviewers
-            && !(people.is_empty() && teams.is_empty())
-            && let Err(error) = forge.request_reviewers(pull.number, &people, &teams).await
-        {
-            tracing::warn!(error = error.to_string(), "the owners of the files could not be asked to review");
+        if look.reviewers {
+            ask_owners(forge, pull.number, self.owners.of(&files)).await;
         }
         if let (Some(method), false) = (look.auto_merge, look.draft)
             && let Err(error) = forge.auto_merge(&pull, method).await
         {
             tracing::warn!(error = error.to_string(), "auto-merge could not be switched on");
         }
-        let dress = Dress { body: &text, labels: &look.labels, assignees: &look.assignees, milestone: look.milestone };
+        // Whatever it was given meanwhile stays: GitHub takes these lists as a whole.
+        let with = |ours: &[String], theirs: Vec<String>| -> Vec<String> {
+            ours.iter().cloned().chain(theirs.into_iter().filter(|one| !ours.contains(one))).collect()
+        };
+        let labels = with(&look.labels, pull.labels.iter().map(|label| label.name.clone()).collect());
+        let assignees = with(&look.assignees, pull.assignees.iter().map(|person| person.login.clone()).collect());
+        let dress = Dress { body: &text, labels: &labels, assignees: &assignees, milestone: look.milestone };
         match forge.dress(pull.number, &dress).await {
             Err(error) if error.trouble == Trouble::Refused => {
                 tracing::warn!(
@@ -406,10 +353,46 @@ impl Desk<'_> {
     }
 }
 
+/// Asks people and teams to review. GitHub refuses all of them where one may not read the repository, or is who opened it: then each is asked
+/// alone. A pull request without reviewers is one all the same.
+async fn ask_owners(forge: &Github, number: u64, (people, teams): (Vec<String>, Vec<String>)) {
+    if people.is_empty() && teams.is_empty() {
+        return;
+    }
+    let refused = match forge.request_reviewers(number, &people, &teams).await {
+        Ok(()) => return,
+        Err(error) => error,
+    };
+    let one_by_one = refused.trouble == Trouble::Refused && people.len() + teams.len() > 1;
+    if !one_by_one {
+        tracing::warn!(error = refused.to_string(), "the owners of the files could not be asked to review");
+        return;
+    }
+    let alone = people.iter().map(|person| (std::slice::from_ref(person), &[][..]));
+    for (people, teams) in alone.chain(teams.iter().map(|team| (&[][..], std::slice::from_ref(team)))) {
+        if let Err(error) = forge.request_reviewers(number, people, teams).await {
+            tracing::warn!(error = error.to_string(), ?people, ?teams, "an owner of the files could not be asked to review");
+        }
+    }
+}
+
 /// Whether a pull request was closed or merged between two looks.
 fn is_overtaken(before: &[Pull], now: &[Pull]) -> bool {
     let was_closed = |pull: &Pull| before.iter().any(|old| old.number == pull.number && old.state == State::Closed);
     now.iter().any(|pull| pull.state == State::Closed && !was_closed(pull))
+}
+
+/// The open pull request into the tracked branch, or else one of ours that someone turned to another one.
+fn open_of<'a>(pulls: &'a [Pull], target: &str) -> Option<&'a Pull> {
+    let mut open = pulls.iter().filter(|pull| pull.state == State::Open);
+    open.clone().find(|pull| pull.base.name == target).or_else(|| open.find(|pull| body::is_ours(&pull.body)))
+}
+
+/// Whether something that stands proposed was planned again, and could not be edited or proven. What someone set by hand meanwhile is no such thing.
+fn is_unproven(standing: &Proposal, group: &Group) -> bool {
+    let failed = |held: &&Held| matches!(&held.why, HoldReason::Refused(refusal) if refusal.code != RefusalCode::ChangedMeanwhile);
+    let mut failed = group.proven.held.iter().filter(failed);
+    failed.any(|held| standing.changes().any(|change| held.is_of(&change)))
 }
 
 /// Whether what a group is made from is about what a text says: whoever closes it then declines what they read.
@@ -419,56 +402,7 @@ fn is_near(told: &Proposal, group: &Group, patience: Patience) -> bool {
             let RecordedChange { overlay, object, field, .. } = &old.change;
             (overlay, object, field) == (&change.overlay, &change.object, &change.field)
         };
-        told.changes.iter().find(is_it).is_none_or(|old| patience.is_near(old.input, change.input()))
+        told.changes.iter().find(is_it).is_none_or(|old| patience.is_near(&old.basis(), &change.basis()))
     };
     group.proven.changes().all(|(sited, _)| is_told(&sited.change))
-}
-
-/// Whether two commits change the same files of their parents to the same content.
-fn same_change(repository: &Repository, a: (CommitId, CommitId), b: (CommitId, CommitId)) -> anyhow::Result<bool> {
-    let (paths, others) = (repository.changed(a.0, a.1)?, repository.changed(b.0, b.1)?);
-    if paths != others {
-        return Ok(false);
-    }
-    for path in &paths {
-        if repository.file(a.1, path)? != repository.file(b.1, path)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn step(tip: Option<(bool, bool)>, open: Option<(Boxes, bool)>, wanted: bool) -> Step {
-        let tip = tip.map(|(ours, current)| Tip { ours, current });
-        next(Seen { tip, open: open.map(|(boxes, told)| Open { ours: true, boxes, told }), wanted })
-    }
-
-    #[test]
-    fn each_state_has_one_next_step() {
-        let none = Boxes::default();
-        let (rebase, hold, explain) = (Boxes { rebase: true, ..none }, Boxes { hold: true, ..none }, Boxes { explain: true, ..none });
-        let (ours, old) = (Some((true, true)), Some((true, false)));
-        assert_eq!(step(None, None, false), Step::Rest);
-        assert_eq!(step(None, None, true), Step::Push);
-        assert_eq!(step(ours, None, true), Step::Open, "a run died between the push and the pull request");
-        assert_eq!(step(ours, Some((none, true)), true), Step::Rest);
-        assert_eq!(step(ours, Some((none, false)), true), Step::Tell, "a run died between the push and the text");
-        assert_eq!(step(ours, Some((explain, true)), true), Step::Tell);
-        assert_eq!(step(ours, Some((rebase, true)), true), Step::Push);
-        assert_eq!(step(old, Some((none, true)), true), Step::Push);
-        assert_eq!(step(old, None, true), Step::Push, "merged, and there is more");
-        assert_eq!(step(old, None, false), Step::Withdraw, "merged or closed: the branch is left over");
-        assert_eq!(step(old, Some((none, true)), false), Step::Withdraw);
-        assert_eq!(step(None, Some((none, true)), false), Step::Withdraw, "a run died between the branch and its words");
-        for wanted in [false, true] {
-            assert_eq!(step(old, Some((hold, true)), wanted), Step::Stay(Stay::Held));
-            for open in [None, Some((none, true)), Some((rebase, true)), Some((hold, false))] {
-                assert_eq!(step(Some((false, false)), open, wanted), Step::Stay(Stay::Foreign), "people win");
-            }
-        }
-    }
 }

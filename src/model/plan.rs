@@ -66,6 +66,18 @@ impl Change {
     }
 }
 
+/// Takes the floors out of `changes` that cannot stand without one of those that are `gone`: above a ceiling that was to rise with them.
+pub fn stranded(changes: &mut Vec<Change>, gone: &[Change]) -> Vec<Change> {
+    let is_above = |floor: &Change, ceiling: &Change| match (&ceiling.field, &floor.field, &ceiling.from, &floor.to) {
+        (Field::MaxReplicas, Field::MinReplicas, Some(Value::Count(most)), Value::Count(least))
+        | (Field::MaxReplicaCount, Field::MinReplicaCount, Some(Value::Count(most)), Value::Count(least)) => {
+            (&floor.overlay, &floor.object) == (&ceiling.overlay, &ceiling.object) && least > most
+        }
+        _ => false,
+    };
+    changes.extract_if(.., |change| gone.iter().any(|gone| is_above(change, gone))).collect()
+}
+
 /// One field, or a whole workload, that is left alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,7 +10,7 @@ use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordedChange;
-use super::{Change, Rhythm, Route, Sited, WorkloadId};
+use super::{Basis, Change, Input, Rhythm, Route, Sited, WorkloadId};
 
 /// The version of its form.
 const VERSION: u32 = 1;
@@ -37,9 +37,16 @@ pub struct Proposed {
     /// Whose need it answers.
     pub workload: WorkloadId,
     /// What it was made from, see [`Change::input`].
-    pub input: Option<f64>,
+    pub input: Option<Input>,
     /// The change, without reasons: they are told in words.
     pub change: RecordedChange,
+}
+
+impl Proposed {
+    /// What tells whether it is still the one that was declined.
+    pub fn basis(&self) -> Basis {
+        Basis { input: self.input.clone(), to: self.change.to.clone() }
+    }
 }
 
 impl Proposal {

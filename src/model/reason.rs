@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::seconds;
-use super::{Borrowed, Cause, NoStudy, ObjectRef, Place, Quantity, Refusal, Resource, Signal, VetoedBy};
+use super::{Borrowed, Cause, Input, NoStudy, ObjectRef, Place, Quantity, Refusal, Resource, Signal, VetoedBy};
 
 /// Why a value is what it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub enum Reason {
     /// Nothing newer is known of it: it is as its pull request proposed it before.
     Kept {
         /// What it was made from then, see [`Change::input`](super::Change::input).
-        input: Option<f64>,
+        input: Option<Input>,
     },
     /// Its pull request proposes a little more, and is left as it is.
     Rests {

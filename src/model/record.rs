@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Field, ObjectRef, Plan, Reason, RepoPath, Site, Sited, Value, WorkloadId};
+use super::{Field, ObjectRef, Plan, Proposed, Reason, RepoPath, Site, Sited, Value, WorkloadId};
 
 /// One line of the state's records: a workload of an overlay at a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,25 @@ impl TryFrom<Line> for RecordedChange {
             site: line.site,
             reasons: line.reasons,
         })
+    }
+}
+
+/// The last value that reached a field of the tracked branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The commit on the tracked branch that brought it.
+    pub commit: String,
+    /// What was written.
+    pub what: Proposed,
+}
+
+impl Written {
+    /// The field.
+    pub fn key(&self) -> (&RepoPath, &ObjectRef, &Field) {
+        (&self.what.change.overlay, &self.what.change.object, &self.what.change.field)
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Censored, HoldReason, NoStudy, Place, Record, RenderedWorkload, RepoPath, ScalingPolicy, Series, Signal, Study, WorkloadId};
+use super::{
+    Censored, Change, Field, HoldReason, NoStudy, Place, Plan, Record, RenderedWorkload, RepoPath, Scaler, ScalingPolicy, Series, Signal,
+    Study, Value, WorkloadId,
+};
 
 /// One workload that a policy names, with all that was learned of it.
 #[derive(Clone, Debug)]
@@ -82,4 +85,29 @@ pub struct Amiss {
     pub overlay: RepoPath,
     /// Why.
     pub why: HoldReason,
+}
+
+impl Snapshot {
+    /// The workload that a change is about.
+    pub fn of(&self, change: &Change) -> Option<&Observed> {
+        self.workloads.iter().find(|workload| (&workload.overlay, &workload.rendered.id) == (&change.overlay, &change.workload))
+    }
+
+    /// The most that a count may be by its policy, and by its autoscaler's ceiling as it is or, where the plan raises that, will be.
+    pub fn most(&self, plan: &Plan, change: &Change) -> u32 {
+        let Some(workload) = self.of(change) else { return u32::MAX };
+        let is_ceiling = |other: &&Change| {
+            (&other.overlay, &other.object) == (&change.overlay, &change.object)
+                && matches!(other.field, Field::MaxReplicas | Field::MaxReplicaCount)
+        };
+        let planned =
+            plan.changes.iter().find(is_ceiling).and_then(|ceiling| if let Value::Count(to) = ceiling.to { Some(to) } else { None });
+        let rendered = match &workload.rendered.scaler {
+            Scaler::Hpa(hpa) => hpa.max,
+            Scaler::Keda(scaled) => scaled.max,
+            Scaler::None | Scaler::Several(_) => None,
+        };
+        let ceiling = planned.or(rendered).filter(|_| !is_ceiling(&change)).unwrap_or(u32::MAX);
+        ceiling.min(workload.policy.spec.replicas.max.unwrap_or(u32::MAX))
+    }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Change, Field, ObjectRef, Reason, RepoPath, Rhythm, Value};
+use super::{Change, Field, ObjectRef, Reason, RepoPath, Rhythm, Signal, Value};
 
 /// Something that is not to be written again for now.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +29,30 @@ pub enum Vetoed {
         object: ObjectRef,
         /// The field.
         field: Field,
-        /// What the change was made from, see [`Change::input`]; absent where it is not known or no number.
-        input: Option<f64>,
+        /// What was declined.
+        basis: Box<Basis>,
     },
     /// All that moves in this rhythm: what was declined cannot be read any more.
     All(Rhythm),
+}
+
+/// What a change was made from: the demand of a floor, of others the value itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// How much.
+    pub value: f64,
+    /// Of which signal; absent for what is no demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+}
+
+/// What tells whether a change is still the one that was declined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis {
+    /// What it was made from; absent where that is not known or no number.
+    pub input: Option<Input>,
+    /// The value to write.
+    pub to: Value,
 }
 
 /// How a veto was said.
@@ -45,6 +64,8 @@ pub enum VetoedBy {
         /// The pull request's number.
         pull: u64,
     },
+    /// Its branch, which had no pull request, was deleted, and not merged.
+    Deleted,
     /// What was written is no longer there: it was reverted, or edited by hand.
     Changed {
         /// The value that was written.
@@ -56,6 +77,7 @@ impl fmt::Display for VetoedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed { pull } => write!(f, "pull request #{pull} was closed"),
+            Self::Deleted => write!(f, "the branch that proposed it was deleted unmerged"),
             Self::Changed { written } => write!(f, "someone took back the {written} that was written"),
         }
     }
@@ -71,9 +93,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Whether what a change is made from is still about what it was. What is not known is.
-    pub fn is_near(self, then: Option<f64>, now: Option<f64>) -> bool {
-        then.zip(now).is_none_or(|(then, now)| (now - then).abs() <= self.band * then.abs())
+    /// Whether a change is still about what it was: by what it is made from or, where that is of another signal, was nothing or is not known, by the
+    /// value to write.
+    pub fn is_near(self, then: &Basis, now: &Basis) -> bool {
+        let within = |then: f64, now: f64| (now - then).abs() <= self.band * then.abs();
+        match (&then.input, &now.input) {
+            (Some(then), Some(now)) if then.signal == now.signal && then.value != 0.0 => within(then.value, now.value),
+            _ => then.to.number().zip(now.to.number()).is_none_or(|(then, now)| within(then, now)),
+        }
     }
 }
 
@@ -85,22 +112,27 @@ impl Veto {
         }
         match &self.what {
             Vetoed::All(rhythm) => change.field.rhythm() == *rhythm,
-            Vetoed::Field { overlay, object, field, input } => {
+            Vetoed::Field { overlay, object, field, basis } => {
                 let is_it = (overlay, object, field) == (&change.overlay, &change.object, &change.field);
-                is_it && patience.is_near(*input, change.input())
+                is_it && patience.is_near(basis, &change.basis())
             }
         }
     }
 }
 
 impl Change {
-    /// What it was made from, as one number: the demand of a floor, of others the value itself. Absent for text and schedules.
-    pub fn input(&self) -> Option<f64> {
+    /// What it was made from. Absent for text and schedules.
+    pub fn input(&self) -> Option<Input> {
         let told = self.reasons.iter().find_map(|reason| match reason {
-            Reason::PeakDemand { demand, .. } => Some(Some(*demand)),
-            Reason::Kept { input } => Some(*input),
+            Reason::PeakDemand { demand, signal, .. } => Some(Some(Input { value: *demand, signal: Some(signal.clone()) })),
+            Reason::Kept { input } => Some(input.clone()),
             _ => None,
         });
-        told.unwrap_or_else(|| self.to.number())
+        told.unwrap_or_else(|| self.to.number().map(|value| Input { value, signal: None }))
+    }
+
+    /// What tells whether it is still the one that was declined.
+    pub fn basis(&self) -> Basis {
+        Basis { input: self.input(), to: self.to.clone() }
     }
 }

@@ -4,13 +4,15 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::process::Stdio;
+use std::thread;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::support::forge::{Fault, Forge, TOKEN};
-use crate::support::git::{commit_on, git};
+use crate::support::git::{commit_at, commit_on, git};
 use crate::support::shop::Ran;
 use crate::support::small::{Small, start};
 use crate::support::{is_full, seed};
@@ -25,10 +27,14 @@ enum Step {
     Run,
     /// A run while something goes wrong with the first call that fits.
     FaultyRun(&'static str, Wrong),
+    /// Two runs at once.
+    TwoRuns,
     /// Someone merges the open pull request.
-    Merge,
+    Merge(How),
     /// Someone closes it.
     Close,
+    /// Someone opens the last one again.
+    Reopen,
     /// Someone takes back the last value that was merged.
     Revert,
     /// Someone commits on our branch.
@@ -39,6 +45,8 @@ enum Step {
     CommitElsewhere,
     /// Someone sets the replicas by hand.
     SetByHand(u32),
+    /// Someone has changes travel in another way.
+    Route(&'static str),
     /// Someone ticks or unticks a box.
     Tick(&'static str),
     /// Demand becomes this many times what it was first.
@@ -49,6 +57,13 @@ enum Step {
     BlindRun,
     /// The state is lost.
     LoseState,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Merge,
+    Squash,
+    Rebase,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,13 +79,16 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => Just(Step::Run),
         3 => (calls, wrong).prop_map(|(call, wrong)| Step::FaultyRun(call, wrong)),
-        2 => Just(Step::Merge),
+        1 => Just(Step::TwoRuns),
+        2 => prop::sample::select(vec![How::Merge, How::Squash, How::Rebase]).prop_map(Step::Merge),
         2 => Just(Step::Close),
+        1 => Just(Step::Reopen),
         1 => Just(Step::Revert),
         1 => Just(Step::CommitOnOurs),
         1 => Just(Step::DeleteOurs),
         1 => Just(Step::CommitElsewhere),
         1 => (1..30_u32).prop_map(Step::SetByHand),
+        2 => prop::sample::select(vec!["commit", "pullRequest", "pullRequest", "observe"]).prop_map(Step::Route),
         1 => prop::sample::select(vec!["rebase", "hold", "explain"]).prop_map(Step::Tick),
         2 => (1..5_u32).prop_map(Step::Demand),
         2 => prop::sample::select(vec![10, 60, 3 * 1440, 8 * 1440]).prop_map(Step::Wait),
@@ -95,10 +113,23 @@ struct World {
     /// Commits that people made, on whichever branch.
     people: Vec<String>,
     declined: Option<Declined>,
-    /// The demand that the open pull request was made from, and the one that was merged last.
+    /// The demand that the open pull request was made from.
     proposed: Option<u32>,
-    merged: Option<u32>,
+    written: Option<Written>,
+    /// The value before that.
+    before: u32,
+    /// Whether the state was lost since.
+    forgot: bool,
     number: u32,
+}
+
+/// The last value that reached the tracked branch.
+#[derive(Clone, Copy)]
+struct Written {
+    demand: u32,
+    /// Whether a pull request brought it: GitHub remembers that.
+    by_pull: bool,
+    at: i64,
 }
 
 /// For how long a veto holds, in minutes.
@@ -111,7 +142,19 @@ impl World {
         let forge = Forge::start(&small.bare());
         let github = format!("github: {{url: '{}', repository: shop/config, token: {TOKEN}, pause: 1ms}}\n", forge.api());
         small.configure(&(github + "decision: {studiesPerRun: 0}\n"));
-        let world = Self { small, forge, now: 0, demand: 3, people: Vec::new(), declined: None, proposed: None, merged: None, number: 0 };
+        let world = Self {
+            small,
+            forge,
+            now: 0,
+            demand: 3,
+            people: Vec::new(),
+            declined: None,
+            proposed: None,
+            written: None,
+            before: 2,
+            forgot: false,
+            number: 0,
+        };
         world.measure();
         world
     }
@@ -149,61 +192,46 @@ impl World {
         self.small.replicas()
     }
 
-    /// A person's commit of the manifest on the tracked branch.
+    /// A person's commit of the manifest on the tracked branch. Where they change what was last written, they decline that.
     fn set(&mut self, replicas: u32) {
-        let file = git(&self.small.bare(), &["show", "main:overlays/prod/web.yaml"]) + "\n";
-        let set = file.replace(&format!("replicas: {}\n", self.replicas()), &format!("replicas: {replicas}\n"));
-        if set != file {
-            let at = start() + TimeDelta::minutes(self.now);
-            self.people.push(crate::support::git::commit_at(&self.small.bare(), "main", "overlays/prod/web.yaml", &set, at));
+        if replicas == self.replicas() {
+            return;
+        }
+        self.people.push(self.small.set(self.now, replicas));
+        // What a commit brought is known from the state or, for a week, from the commit.
+        let is_known = |written: &Written| written.by_pull || !self.forgot || self.now - written.at < VETO - 1440;
+        self.declined = self.written.take().filter(is_known).map(|written| Declined { at: self.now, demand: written.demand });
+    }
+
+    /// What a run wrote to the tracked branch, if it did.
+    fn see_commit(&mut self, before: u32) {
+        if self.replicas() != before {
+            self.before = before;
+            self.written = Some(Written { demand: self.demand, by_pull: false, at: self.now });
+            (self.declined, self.forgot) = (None, false);
         }
     }
 
     fn take(&mut self, step: Step) {
         self.forge.at(start() + TimeDelta::minutes(self.now));
         match step {
-            Step::Run => {
-                let ran = self.run();
-                assert_eq!(ran.code, 0, "{ran:?}");
-                self.forge.forget();
-                let before = self.refs();
-                let again = self.run();
-                assert_eq!(again.code, 0, "{again:?}");
-                let (mutations, log) = (self.forge.mutations(), self.forge.log());
-                assert!(mutations.is_empty() && self.refs() == before, "a second run changed something: {mutations:?}");
-                assert!(log.iter().filter(|call| call.method == "GET").count() <= 2, "{log:?}");
-                self.check_declined();
-                self.proposed = self.open().map(|_| self.demand);
-            }
-            Step::FaultyRun(call, wrong) => {
-                let fault = match wrong {
-                    Wrong::Refused => Fault::Status(502, &[], "<html>"),
-                    Wrong::Before => Fault::DropBefore,
-                    Wrong::After => Fault::DropAfter,
-                };
-                self.forge.fault_times(call, 1, fault);
-                let ran = self.run();
-                assert!([0, 1].contains(&ran.code), "{ran:?}");
-                self.forge.heal();
-            }
-            Step::Merge => {
-                if let Some(open) = self.open().filter(|open| self.has_branch() && !self.forge.conflicts(*open)) {
-                    self.forge.merge(open);
-                    (self.declined, self.merged) = (None, self.proposed);
-                }
-            }
+            Step::Run => self.run_to_rest(),
+            Step::TwoRuns => self.run_twice(),
+            Step::FaultyRun(call, wrong) => self.run_faulty(call, wrong),
+            Step::Merge(how) => self.merge(how),
             Step::Close => {
                 if let Some(open) = self.open() {
                     self.forge.close(open);
                     self.declined = self.proposed.map(|demand| Declined { at: self.now, demand });
                 }
             }
-            Step::Revert => {
-                if let Some(demand) = self.merged.take().filter(|_| self.replicas() != 2) {
-                    self.set(2);
-                    self.declined = Some(Declined { at: self.now, demand });
+            Step::Reopen => {
+                let last = self.forge.pulls().into_iter().rfind(|pull| pull.head == FLOORS);
+                if last.is_some_and(|last| !last.open && last.merged.is_none() && self.forge.try_reopen(last.number)) {
+                    self.declined = None;
                 }
             }
+            Step::Revert => self.set(self.before),
             Step::CommitOnOurs => {
                 if self.has_branch() {
                     self.number += 1;
@@ -225,9 +253,16 @@ impl World {
                 let (name, text) = (format!("docs/{}.txt", self.number), format!("{}\n", self.number));
                 self.people.push(commit_on(&self.small.bare(), "main", &name, &text));
             }
-            Step::SetByHand(replicas) => {
-                self.set(replicas);
-                (self.declined, self.merged) = (None, None);
+            Step::SetByHand(replicas) => self.set(replicas),
+            Step::Route(route) => {
+                let file = git(&self.small.bare(), &["show", "main:overlays/prod/scaling.yaml"]) + "\n";
+                let (head, rest) = file.split_once("delivery: ").unwrap();
+                let (_, tail) = rest.split_once(',').unwrap();
+                let text = format!("{head}delivery: {route},{tail}");
+                if text != file {
+                    let at = start() + TimeDelta::minutes(self.now);
+                    self.people.push(commit_at(&self.small.bare(), "main", "overlays/prod/scaling.yaml", &text, at));
+                }
             }
             Step::Tick(name) => {
                 if let Some(open) = self.open() {
@@ -243,23 +278,89 @@ impl World {
                 self.now += minutes;
                 self.measure();
             }
-            Step::BlindRun => {
-                let before = self.open();
-                let file = self.small.path().join("history/shop/web/requests.csv");
-                std::fs::remove_file(&file).unwrap();
-                let ran = self.run();
-                assert_eq!(ran.code, 0, "{ran:?}");
-                assert!(self.open().is_none() || self.open() == before, "what is not known is not proposed anew");
-                self.measure();
-            }
+            Step::BlindRun => self.run_blind(),
             Step::LoseState => {
                 let state = self.small.path().join("state");
                 if state.exists() {
                     std::fs::remove_dir_all(state).unwrap();
                 }
+                self.forgot = true;
             }
         }
         self.check();
+    }
+
+    /// Runs until nothing is left to do; the run after that changes nothing.
+    fn run_to_rest(&mut self) {
+        // A large rise is taken in steps.
+        for _ in 0..5 {
+            let had = self.replicas();
+            let ran = self.run();
+            assert_eq!(ran.code, 0, "{ran:?}");
+            self.check_declined(had);
+            self.see_commit(had);
+            if self.replicas() == had {
+                break;
+            }
+        }
+        self.forge.forget();
+        let before = self.refs();
+        let again = self.run();
+        assert_eq!(again.code, 0, "{again:?}");
+        let (mutations, log) = (self.forge.mutations(), self.forge.log());
+        assert!(mutations.is_empty() && self.refs() == before, "a second run changed something: {mutations:?}");
+        assert!(log.iter().filter(|call| call.method == "GET").count() <= 2, "{log:?}");
+        self.proposed = self.open().map(|_| self.demand);
+    }
+
+    fn run_twice(&mut self) {
+        let had = self.replicas();
+        let runs = [0, 1].map(|_| self.small.command("run", self.now).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        for ran in runs.map(|run| run.wait_with_output().unwrap()) {
+            assert!(matches!(ran.status.code(), Some(0 | 1)), "{ran:?}");
+        }
+        self.see_commit(had);
+        self.proposed = self.open().map(|_| self.demand);
+    }
+
+    fn run_faulty(&mut self, call: &'static str, wrong: Wrong) {
+        let fault = match wrong {
+            Wrong::Refused => Fault::Status(502, &[], "<html>"),
+            Wrong::Before => Fault::DropBefore,
+            Wrong::After => Fault::DropAfter,
+        };
+        self.forge.fault_times(call, 1, fault);
+        let had = self.replicas();
+        let ran = self.run();
+        assert!([0, 1].contains(&ran.code), "{ran:?}");
+        self.forge.heal();
+        self.see_commit(had);
+    }
+
+    fn run_blind(&mut self) {
+        let before = self.open();
+        let file = self.small.path().join("history/shop/web/requests.csv");
+        std::fs::remove_file(&file).unwrap();
+        let ran = self.run();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(self.open().is_none() || self.open() == before, "what is not known is not proposed anew");
+        self.measure();
+    }
+
+    fn merge(&mut self, how: How) {
+        if let Some(open) = self.open().filter(|open| self.has_branch() && !self.forge.conflicts(*open)) {
+            let (before, demand) = (self.replicas(), self.proposed);
+            match how {
+                How::Merge => self.forge.merge(open),
+                // Of people's commits there would be others.
+                _ if self.people.iter().any(|commit| self.is_on(commit, FLOORS) && !self.is_on(commit, "main")) => self.forge.merge(open),
+                How::Squash => self.forge.squash(open),
+                How::Rebase => self.forge.rebase(open),
+            };
+            self.before = before;
+            self.written = demand.map(|demand| Written { demand, by_pull: true, at: self.now });
+            self.declined = None;
+        }
     }
 
     fn is_on(&self, commit: &str, branch: &str) -> bool {
@@ -267,7 +368,7 @@ impl World {
     }
 
     /// After a run: what people declined is not proposed, unless they kept it open themselves.
-    fn check_declined(&self) {
+    fn check_declined(&self, had: u32) {
         let Some(Declined { at, demand }) = self.declined else { return };
         let is_theirs = |pull: u64| {
             let is_held = self.forge.pull(pull).body.unwrap_or_default().contains("[x] <!-- prescale:box hold -->");
@@ -275,6 +376,7 @@ impl World {
         };
         if self.now - at < VETO && demand == self.demand {
             assert_eq!(self.open().filter(|open| !is_theirs(*open)), None, "what was declined is proposed again");
+            assert_eq!(self.replicas(), had, "what was declined is written");
         }
     }
 
@@ -292,10 +394,21 @@ impl World {
 
 #[test]
 fn whatever_comes_nothing_is_lost_and_nothing_is_pushed_in_vain() {
-    let cases = if is_full() { 1000 } else { 50 };
-    let seed = seed();
+    let (cases, threads) = if is_full() { (1000, 2) } else { (50, 1) };
+    let counted: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|n| scope.spawn(move || tell(cases / u32::from(threads), [seed(), n]))).collect();
+        running.into_iter().map(|running| running.join().unwrap()).collect()
+    });
+    let mut counts = BTreeMap::<&str, usize>::new();
+    counted.into_iter().flatten().for_each(|(what, n)| *counts.entry(what).or_default() += n);
+    eprintln!("{cases} histories: {counts:?}");
+    assert!(counts.values().all(|n| *n >= 5), "all of it happened");
+}
+
+/// So many histories; what happened in them.
+fn tell(cases: u32, seed: [u8; 2]) -> BTreeMap<&'static str, usize> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 16].concat()));
     let history = prop::collection::vec(step(), 4..14);
     let counts = RefCell::new(BTreeMap::<&str, usize>::new());
     let outcome = runner.run(&history, |steps| {
@@ -309,6 +422,7 @@ fn whatever_comes_nothing_is_lost_and_nothing_is_pushed_in_vain() {
             ("opened", pulls.len()),
             ("open", pulls.iter().filter(|pull| pull.open).count()),
             ("merged", pulls.iter().filter(|pull| pull.merged.is_some()).count()),
+            ("written to the tracked branch", usize::from(world.replicas() != 2)),
             ("commits of people", world.people.len()),
             ("declined to the end", usize::from(world.declined.is_some())),
         ];
@@ -318,8 +432,7 @@ fn whatever_comes_nothing_is_lost_and_nothing_is_pushed_in_vain() {
         Ok(())
     });
     if let Err(failure) = outcome {
-        panic!("seed {seed}: {failure}");
+        panic!("seed {seed:?}: {failure}");
     }
-    eprintln!("{cases} histories: {:?}", counts.borrow());
-    assert!(counts.borrow().values().all(|n| *n >= 5), "all of it happened");
+    counts.into_inner()
 }

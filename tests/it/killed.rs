@@ -6,12 +6,15 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::thread;
 
 use rand::SeedableRng as _;
 use rand::seq::IndexedRandom as _;
 
 use crate::support::forge::{Forge, TOKEN};
 use crate::support::git::git;
+use crate::support::git_http::{GitHttp, PASSWORD, USER};
+use crate::support::git_ssh::GitSsh;
 use crate::support::shop::Ran;
 use crate::support::small::Small;
 use crate::support::{is_full, seed};
@@ -30,12 +33,14 @@ static KILLER: LazyLock<PathBuf> = LazyLock::new(|| {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scene {
     Commit,
+    CommitByHttp,
+    CommitByPath,
     Open,
     Update,
     Withdraw,
 }
 
-const SCENES: [Scene; 4] = [Scene::Commit, Scene::Open, Scene::Update, Scene::Withdraw];
+const SCENES: [Scene; 6] = [Scene::Commit, Scene::CommitByHttp, Scene::CommitByPath, Scene::Open, Scene::Update, Scene::Withdraw];
 
 /// What counts at the end.
 #[derive(Debug, PartialEq)]
@@ -49,25 +54,40 @@ struct End {
 struct World {
     small: Small,
     forge: Forge,
+    _server: Option<GitHttp>,
 }
 
 impl World {
     /// Ready for the run that will be killed.
-    fn new(scene: Scene) -> Self {
-        let delivery = if scene == Scene::Commit { "commit" } else { "pullRequest" };
+    fn new(scene: Scene, ssh: &GitSsh) -> Self {
+        let commits = matches!(scene, Scene::Commit | Scene::CommitByHttp | Scene::CommitByPath);
+        let delivery = if commits { "commit" } else { "pullRequest" };
         let small = Small::by(delivery, 4, "signal: requests, capacityPerReplica: 10");
         small.history("requests", |_| 60.0);
         let forge = Forge::start(&small.bare());
         let github = format!("github: {{url: '{}', repository: shop/config, token: {TOKEN}, pause: 10ms}}\n", forge.api());
         small.configure(&(github + "decision: {studiesPerRun: 0}\n"));
-        let world = Self { small, forge };
+        // Each route over http and over ssh, and once by path.
+        let (url, server) = match scene {
+            Scene::CommitByHttp | Scene::Open | Scene::Withdraw => {
+                let server = GitHttp::start(small.path());
+                (format!("url: {}, username: {USER}, password: {PASSWORD}", server.url()), Some(server))
+            }
+            Scene::Commit | Scene::Update => {
+                let (key, hosts) = (ssh.path("user_key"), ssh.path("known_hosts"));
+                (format!("url: {}, sshKeyFile: {}, knownHostsFile: {}", ssh.url(&small.bare()), key.display(), hosts.display()), None)
+            }
+            Scene::CommitByPath => (format!("url: 'file://{}'", small.bare().display()), None),
+        };
+        small.reached_by(&url);
+        let world = Self { small, forge, _server: server };
         if matches!(scene, Scene::Update | Scene::Withdraw) {
             world.run();
         }
         match scene {
             Scene::Update => drop(world.small.history("requests", |_| 95.0)),
             Scene::Withdraw => drop(world.forge.merge(1)),
-            Scene::Commit | Scene::Open => {}
+            Scene::Commit | Scene::CommitByHttp | Scene::CommitByPath | Scene::Open => {}
         }
         world
     }
@@ -126,10 +146,11 @@ impl World {
 
 #[test]
 fn the_next_run_ends_where_an_undisturbed_one_would_have() {
+    let ssh = GitSsh::start(); // it serves every repository of this machine
     let mut expected = BTreeMap::new();
     let mut points = Vec::new();
     for scene in SCENES {
-        let world = World::new(scene);
+        let world = World::new(scene, &ssh);
         points.extend((1..=world.writes()).map(|n| (scene, n)));
         expected.insert(scene, world.end());
     }
@@ -138,18 +159,29 @@ fn the_next_run_ends_where_an_undisturbed_one_would_have() {
     let seed = seed();
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed.into());
     let tried: Vec<_> = if is_full() { points.clone() } else { points.sample(&mut random, 30).copied().collect() };
-    let mut killed = 0;
-    for (scene, n) in &tried {
-        let world = World::new(*scene);
-        killed += usize::from(world.kill(*n));
-        world.run();
-        assert_eq!(world.end(), expected[scene], "{scene:?} killed before write {n}, seed {seed}");
-        assert_eq!(world.locks(), Vec::<PathBuf>::new(), "{scene:?} killed before write {n}, seed {seed}");
-        world.forge.forget();
-        world.run();
-        assert!(world.forge.mutations().is_empty() && world.end() == expected[scene], "{scene:?} {n}: a third run changes nothing");
-    }
+    let at_once = if is_full() { 2 } else { 1 };
+    let killed: usize = thread::scope(|scope| {
+        let parts = tried.chunks(tried.len().div_ceil(at_once));
+        let (ssh, expected) = (&ssh, &expected);
+        let running: Vec<_> =
+            parts.map(|part| scope.spawn(move || part.iter().filter(|point| converges(**point, ssh, expected)).count())).collect();
+        running.into_iter().map(|running| running.join().unwrap()).sum()
+    });
     eprintln!("{killed} runs were killed at {} of {} points", tried.len(), points.len());
     // The order of writes on several threads differs a little from run to run, so that a point near the end may never come.
     assert!(killed * 10 >= tried.len() * 9, "{killed} of {}", tried.len());
+}
+
+/// Kills a run before a write, and fails unless the next one mends it; whether it came to that write.
+fn converges((scene, n): (Scene, usize), ssh: &GitSsh, expected: &BTreeMap<Scene, End>) -> bool {
+    let world = World::new(scene, ssh);
+    let killed = world.kill(n);
+    world.run();
+    let seed = seed();
+    assert_eq!(world.end(), expected[&scene], "{scene:?} killed before write {n}, seed {seed}");
+    assert_eq!(world.locks(), Vec::<PathBuf>::new(), "{scene:?} killed before write {n}, seed {seed}");
+    world.forge.forget();
+    world.run();
+    assert!(world.forge.mutations().is_empty() && world.end() == expected[&scene], "{scene:?} {n}: a third run changes nothing");
+    killed
 }

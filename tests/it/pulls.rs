@@ -1,6 +1,5 @@
 //! Pull requests by the built binary, on a GitHub that is played by [`Forge`] over the same repository.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
 use prescale::deliver::body;
@@ -8,12 +7,15 @@ use prescale::model::RepoPath;
 use prescale::overlay;
 use serde_json::Value as Json;
 
-use crate::support::forge::{Fault, Forge, People, TOKEN};
+use crate::support::forge::{Fault, Forge, TOKEN};
 use crate::support::git::git;
 use crate::support::git_http::{GitHttp, PASSWORD, USER};
 use crate::support::git_ssh::GitSsh;
 use crate::support::repository;
 use crate::support::shop::{Ran, Shop, now, prescale};
+
+mod people;
+mod troubles;
 
 /// Our branch for floors.
 const FLOORS: &str = "prescale/main/floors";
@@ -127,7 +129,12 @@ fn one_is_opened_and_a_second_run_changes_nothing() {
     hub.is_rebuilt_from(&body);
     assert_eq!(hub.shop.tip(), base, "the tracked branch is left alone");
     assert_eq!(git(&hub.shop.bare(), &["rev-list", "--count", &format!("main..{FLOORS}")]), "1");
-    assert_eq!(hub.mutations().len(), 3, "opened, reviewers asked, dressed");
+    assert_eq!(
+        (&pull.reviewers, &pull.team_reviewers),
+        (&vec!["ben".to_owned()], &vec![]),
+        "one who may not is no reason not to ask others"
+    );
+    assert_eq!(hub.mutations().len(), 5, "opened, reviewers asked, then one by one, dressed");
 
     assert_eq!(hub.run()["did"], "nothing");
     let log = hub.forge.log();
@@ -137,10 +144,15 @@ fn one_is_opened_and_a_second_run_changes_nothing() {
     hub.shop.commit(&[("README.md", Some("# The shop\n"))]);
     assert_eq!((hub.run()["did"].clone(), hub.mutations()), ("nothing".into(), vec![]));
 
-    // Its files move on: the commit is made anew on the newest base, from exactly the tip that was there.
+    // Nor is it, that its files move on, where merging it gives just what is wanted.
     let old = hub.branch().unwrap();
     let file = hub.shop.file("overlays/prod/kustomization.yaml");
     hub.shop.commit(&[("overlays/prod/kustomization.yaml", Some(&format!("# Ours.\n{file}")))]);
+    assert_eq!((hub.run()["did"].clone(), hub.mutations()), ("nothing".into(), vec![]));
+
+    // It no longer merges: the commit is made anew on the newest base, from exactly the tip that was there.
+    let moved = format!("# Ours.\n{file}").replace("# per zone: one", "# one a zone");
+    hub.shop.commit(&[("overlays/prod/kustomization.yaml", Some(&moved))]);
     assert_eq!(hub.run()["did"], "updated");
     assert_ne!(hub.branch().unwrap(), old);
     assert_eq!(git(&hub.shop.bare(), &["rev-parse", &format!("{FLOORS}^")]), hub.shop.tip());
@@ -191,49 +203,6 @@ fn what_is_not_known_stays_as_it_was_proposed() {
 }
 
 #[test]
-fn what_people_close_is_not_proposed_again() {
-    let hub = Hub::new();
-    hub.run();
-    let now = prescale::demo::START;
-    hub.forge.at(now - chrono::TimeDelta::days(6));
-    hub.forge.close(1);
-    let ran = hub.try_run();
-    ran.says(0, &["vetoed"]);
-    assert_eq!((hub.branches().as_str(), hub.forge.pulls().len()), ("", 1), "nothing is proposed, and no branch is left over");
-    hub.mutations();
-    assert_eq!((hub.run()["did"].clone(), hub.mutations()), ("nothing".into(), vec![]));
-    // What it is made from leaves the band: it is another change.
-    hub.demand_times(1.5);
-    assert_eq!(hub.run()["number"], 2);
-    hub.forge.at(now - chrono::TimeDelta::days(8));
-    hub.forge.close(2);
-    assert_eq!(hub.run()["number"], 3, "a veto ends after a week");
-    // A text that cannot be read any more is a veto on everything.
-    hub.forge.edit_body(3, |_| "No.".to_owned());
-    hub.forge.at(now);
-    hub.forge.close(3);
-    hub.demand_times(1.5);
-    hub.try_run().says(0, &["vetoed"]);
-    assert_eq!(hub.forge.pulls().len(), 3);
-}
-
-#[test]
-fn commits_of_people_stay() {
-    let hub = Hub::new();
-    hub.run();
-    let theirs = hub.forge.commit_on(FLOORS, "overlays/prod/note.txt", "mine\n");
-    hub.demand_times(1.7);
-    hub.forge.forget();
-    let stayed = hub.run();
-    assert_eq!(stayed["did"]["stayed"], "foreign", "{stayed}");
-    assert_eq!((hub.branch().as_deref(), hub.mutations()), (Some(theirs.as_str()), vec![]));
-    // Even where it is closed, their commit is not deleted by us.
-    hub.forge.close(1);
-    hub.run();
-    assert_eq!(hub.branch(), Some(theirs));
-}
-
-#[test]
 fn boxes_are_answered() {
     let hub = Hub::new();
     hub.run();
@@ -273,28 +242,6 @@ fn what_waits_in_a_merge_queue_is_left_alone() {
 }
 
 #[test]
-fn a_forge_that_fails_is_told_and_the_next_run_goes_on() {
-    let hub = Hub::new();
-    hub.forge.fault("GET /repos/shop/config/pulls", Fault::Status(502, &[], "<html>"));
-    hub.try_run().says(1, &["GitHub: cannot list the pull requests", "502"]);
-    assert_eq!((hub.branches().as_str(), hub.forge.pulls().len()), ("", 0), "without knowing what people closed, nothing is proposed");
-    hub.forge.heal();
-    // It dies after the push: the next run opens what is missing, and no more.
-    hub.forge.fault("POST /repos/shop/config/pulls", Fault::DropBefore);
-    hub.try_run().says(1, &["GitHub: cannot open a pull request", "the next run will look"]);
-    let tip = hub.branch();
-    assert!(tip.is_some());
-    assert_eq!((hub.run()["did"].clone(), hub.branch()), ("opened".into(), tip));
-    // It was opened, and the answer was lost.
-    let hub = Hub::new();
-    hub.forge.fault("POST /repos/shop/config/pulls", Fault::DropAfter);
-    assert_eq!(hub.try_run().code, 1);
-    assert_eq!(hub.run()["number"], 1);
-    let pull = hub.forge.pull(1);
-    assert!(hub.forge.pulls().len() == 1 && pull.labels == ["prescale"] && !pull.body.unwrap().contains("prescale:new"));
-}
-
-#[test]
 fn without_github_there_is_a_branch_and_a_report() {
     let mut hub = Hub::new();
     hub.config = hub.shop.local("");
@@ -311,47 +258,6 @@ fn without_github_there_is_a_branch_and_a_report() {
 }
 
 #[test]
-fn what_people_take_back_stays_taken_back() {
-    let shop = Shop::new();
-    let config = shop.local("");
-    assert_eq!(shop.run("run", &config, &[]).code, 0);
-    let written = shop.tip();
-    // Someone reverts the floors, a little later.
-    let file = |at: &str, path: &str| git(&shop.bare(), &["show", &format!("{at}:{path}")]) + "\n";
-    let path = "overlays/prod/frontend-floor.yaml";
-    assert_ne!(file("main~2", path), file("main", path), "it was written");
-    let reverted = file("main~2", path);
-    shop.commit_at("2026-11-16T07:05:00Z", &[(path, Some(&reverted))]);
-    let later = |minutes: i64| (prescale::demo::START + chrono::TimeDelta::minutes(minutes)).to_rfc3339();
-    let run = |minutes| Ran::of(&mut prescale(&["run", "--config", &config, "--at", &later(minutes), "--output", "json"]));
-    let ran = run(10);
-    ran.says(0, &["vetoed"]);
-    assert_eq!(file("main", path), reverted, "it stays as they left it, since {written}");
-    // The state is lost: what was written is known from the commits themselves.
-    std::fs::remove_dir_all(shop.path().join("state")).unwrap();
-    run(20).says(0, &["vetoed"]);
-    assert_eq!(file("main", path), reverted);
-}
-
-#[test]
-fn people_are_not_asked_again_for_a_replica_less() {
-    let hub = Hub::new();
-    hub.run();
-    let floor = || git(&hub.shop.bare(), &["show", &format!("{FLOORS}:overlays/prod/frontend-floor.yaml")]);
-    let proposed = floor();
-    let quieter = |factor| {
-        hub.demand_times(factor);
-        // What was wanted a moment ago would put off the fall.
-        std::fs::remove_dir_all(hub.shop.path().join("state/records")).unwrap();
-        hub.run();
-    };
-    quieter(0.9); // four would be enough
-    assert_eq!(floor(), proposed);
-    quieter(0.6);
-    assert_ne!(floor(), proposed);
-}
-
-#[test]
 fn it_tells_how_the_last_forecasts_did() {
     let hub = Hub::new();
     let run = |minutes: i64| {
@@ -363,61 +269,6 @@ fn it_tells_how_the_last_forecasts_did() {
     run(0);
     let body = hub.forge.pull(1).body.unwrap();
     assert!(body.contains("Of its last 4 forecasts") || body.contains("Of its last 5 forecasts"), "{body}");
-}
-
-#[test]
-fn an_app_is_lent_a_token_and_no_secret_travels() {
-    let hub = Hub::new();
-    let key = hub.shop.path().join("app.pem");
-    let made = Command::new("openssl").args(["genrsa", "-traditional", "-out"]).arg(&key).arg("2048").output().unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let with_token = hub.run();
-    hub.demand_times(1.7);
-    let github = format!("{{url: '{}', repository: shop/config, app: {{id: 7, privateKeyFile: {}}}}}", hub.forge.api(), key.display());
-    let config = hub.shop.local(&format!("github: {github}\n"));
-    let ran = Ran::of(prescale(&["run", "--config", &config, "--at", &now()]).env("PRESCALE_LOG", "trace"));
-    ran.says(0, &["Updated pull request #1"]);
-    assert_eq!(with_token["number"], 1);
-    let lent = hub.forge.log().iter().filter_map(|call| call.token().map(str::to_owned)).collect::<BTreeSet<_>>();
-    let pem = std::fs::read_to_string(&key).unwrap();
-    let secrets: Vec<&str> = pem.lines().skip(1).take(2).chain(lent.iter().map(String::as_str)).collect();
-    assert!(secrets.len() >= 4, "the key, the token, what the App signed and what it was lent: {secrets:?}");
-    let mut told = vec![("the output".to_owned(), format!("{}{}", ran.out, ran.err).into_bytes())];
-    told.push(("the pull request".to_owned(), hub.forge.pull(1).body.unwrap().into_bytes()));
-    told.push(("the commits".to_owned(), git(&hub.shop.bare(), &["log", "--all", "-p"]).into_bytes()));
-    let mut folders = vec![hub.shop.path().join("state"), hub.shop.bare()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if entry.is_dir() {
-                folders.push(entry);
-            } else {
-                told.push((entry.display().to_string(), std::fs::read(&entry).unwrap()));
-            }
-        }
-    }
-    for (place, bytes) in told {
-        let text = String::from_utf8_lossy(&bytes);
-        assert!(secrets.iter().all(|secret| !text.contains(secret)), "a secret is in {place}");
-    }
-}
-
-#[test]
-fn a_race_with_a_person_is_lost_and_loses_nothing() {
-    let hub = Hub::new();
-    hub.run();
-    hub.demand_times(1.7);
-    // They commit after our branch was read, and before it is moved.
-    hub.forge.fault(
-        "GET /repos/shop/config/pulls",
-        Fault::First(Box::new(|people| {
-            people.commit_on(FLOORS, "overlays/prod/note.txt", "mine\n");
-        })),
-    );
-    let before = hub.branch().unwrap();
-    assert_eq!(hub.run()["did"]["stayed"], "foreign");
-    let theirs = hub.branch().unwrap();
-    assert_eq!(git(&hub.shop.bare(), &["rev-parse", &format!("{theirs}^")]), before);
-    assert_eq!(git(&hub.shop.bare(), &["show", &format!("{theirs}:overlays/prod/note.txt")]), "mine");
 }
 
 #[test]
@@ -436,62 +287,6 @@ fn two_runs_at_once_open_one_pull_request() {
     let pulls = hub.forge.pulls();
     assert!(pulls.len() == 1 && pulls[0].labels == ["prescale"] && !pulls[0].body.as_ref().unwrap().contains("prescale:new"), "{pulls:?}");
     assert_eq!((hub.run()["did"].clone(), hub.branches().as_str()), ("nothing".into(), FLOORS));
-}
-
-#[test]
-fn what_people_do_while_a_run_is_at_work_is_respected() {
-    let meanwhile = |act: fn(&People)| {
-        let hub = Hub::new();
-        hub.run();
-        hub.demand_times(1.7);
-        let before = (hub.branch(), hub.forge.pull(1).body);
-        hub.forge.forget();
-        // The first two calls are those of its look at the beginning.
-        for call in ["floors", "templates"] {
-            hub.forge.fault_times(call, 1, Fault::First(Box::new(|_| ())));
-        }
-        hub.forge.fault("floors", Fault::First(Box::new(act)));
-        let did = hub.run()["did"].clone();
-        (did, hub.mutations(), hub.branch() == before.0 && hub.forge.pull(1).body == before.1)
-    };
-    assert_eq!(meanwhile(|people| people.close(1)), (serde_json::json!({"stayed": "overtaken"}), vec![], true));
-    assert_eq!(meanwhile(|people| drop(people.merge(1))).0, serde_json::json!({"stayed": "overtaken"}));
-    let hold =
-        |people: &People| people.edit_body(1, |body| body.replace("- [ ] <!-- prescale:box hold -->", "- [x] <!-- prescale:box hold -->"));
-    let (did, mutations, _) = meanwhile(hold);
-    assert_eq!((did, mutations), (serde_json::json!({"stayed": "held"}), vec![]));
-}
-
-#[test]
-fn a_pull_request_of_someone_else_is_theirs() {
-    let hub = Hub::new();
-    hub.run();
-    hub.forge.edit_body(1, |_| "I took this over.".to_owned());
-    hub.demand_times(1.7);
-    hub.forge.forget();
-    assert_eq!((hub.run()["did"]["stayed"].clone(), hub.mutations()), ("theirs".into(), vec![]));
-}
-
-#[test]
-fn what_was_closed_stays_closed_when_metrics_go() {
-    let hub = Hub::new();
-    hub.run();
-    hub.forge.at(prescale::demo::START);
-    hub.forge.close(1);
-    std::fs::rename(hub.shop.path().join("history"), hub.shop.path().join("gone")).unwrap();
-    hub.try_run();
-    assert_eq!(hub.forge.pulls().len(), 1);
-}
-
-#[test]
-fn what_was_merged_is_nobodys_to_lose() {
-    let hub = Hub::new();
-    hub.run();
-    hub.forge.commit_on(FLOORS, "overlays/prod/note.txt", "mine\n");
-    hub.forge.merge(1);
-    hub.demand_times(2.5);
-    assert_eq!(hub.run()["number"], 2, "the branch is filled anew");
-    assert_eq!(git(&hub.shop.bare(), &["show", "main:overlays/prod/note.txt"]), "mine");
 }
 
 /// From the first pull request to a merged one.
@@ -550,63 +345,4 @@ fn what_it_is_given_it_is_given_once() {
     hub.run();
     let pull = hub.forge.pull(1);
     assert_eq!((pull.draft, pull.auto_merge), (true, None));
-}
-
-#[test]
-fn rate_limits_hold_for_the_runs_to_come() {
-    let mut hub = Hub::new();
-    let patient = hub.config.clone();
-    let text = std::fs::read_to_string(&patient).unwrap();
-    let hasty = format!("{patient}.hasty.yaml");
-    hub.config.clone_from(&hasty);
-    std::fs::write(&hasty, text.replace("pause: 10ms", "pause: 10ms, patience: 0s")).unwrap();
-    // GitHub puts it off: the branch is there, and its pull request waits.
-    let said = r#"{"message": "You have exceeded a secondary rate limit."}"#;
-    hub.forge.fault_times("POST /repos/shop/config/pulls", 1, Fault::Status(403, &[("retry-after", "900")], said));
-    let limited = hub.run();
-    assert!(limited["did"]["stayed"]["limited"]["until"].is_string(), "{limited}");
-    let tip = hub.branch();
-    assert!(tip.is_some() && hub.mutations().len() == 1);
-    // The next run knows, and asks nothing at all.
-    let told = hub.try_run();
-    assert_eq!((told.code, hub.forge.log().len()), (0, 0), "{told:?}");
-    Ran::of(&mut prescale(&["run", "--config", &hub.config, "--at", &now()])).says(0, &["waits for GitHub's rate limits"]);
-    // When that time is over, one that may wait a moment does, and goes on from where the first one stopped.
-    std::fs::remove_dir_all(hub.shop.path().join("state/github/rests")).unwrap();
-    hub.forge.fault_times("POST /repos/shop/config/pulls", 1, Fault::Status(403, &[("retry-after", "1")], said));
-    hub.config = patient;
-    let opened = hub.run();
-    assert_eq!((&opened["did"], hub.branch()), (&"opened".into(), tip));
-    // The primary limit is used up.
-    hub.config = hasty;
-    hub.demand_times(1.7);
-    hub.forge.forget();
-    hub.forge.requests_left(1);
-    assert!(hub.run()["did"]["stayed"]["limited"].is_object());
-    hub.forge.requests_left(1000);
-    hub.forge.forget();
-    assert!(hub.run()["did"]["stayed"]["limited"].is_object());
-    assert!(hub.forge.log().is_empty(), "{:?}", hub.forge.log());
-    // Its own count is kept in the state too, and is less than GitHub's.
-    std::fs::remove_dir_all(hub.shop.path().join("state/github/rests")).unwrap();
-    let writes = hub.shop.path().join("state/github/writes");
-    assert_eq!(std::fs::read_dir(&writes).unwrap().count(), 4, "opened, which was put off twice, and dressed");
-    let noted = std::fs::metadata(&writes).unwrap().modified().unwrap();
-    for second in 0..400 {
-        let at = chrono::DateTime::<chrono::Utc>::from(noted) - chrono::TimeDelta::seconds(3000 - second);
-        std::fs::write(writes.join(format!("{}-1", at.format("%Y%m%dT%H%M%S%.6fZ"))), "").unwrap();
-    }
-    assert!(hub.run()["did"]["stayed"]["limited"].is_object());
-    assert!(hub.mutations().is_empty());
-    std::fs::remove_dir_all(&writes).unwrap();
-    assert_eq!(hub.run()["did"], "updated");
-}
-
-#[test]
-fn doctor_tries_github() {
-    let hub = Hub::new();
-    let doctor = || Ran::of(&mut prescale(&["doctor", "--config", &hub.config, "--at", &now()]));
-    doctor().says(0, &["ok github shop/config"]);
-    std::fs::write(hub.shop.path().join("token"), "ghp_wrong").unwrap();
-    doctor().says(1, &["fail github", "401", "github.tokenFile"]);
 }

@@ -45,21 +45,38 @@ pub(super) fn read(repo: &Repository, id: CommitId) -> Result<Commit, Fault> {
     })
 }
 
-/// What is at hand of a commit's first parents (itself included), newest first, back to `since`, and whether that is all.
-pub(super) fn history(repo: &Repository, tip: CommitId, since: DateTime<Utc>) -> Result<(Vec<Commit>, bool), Fault> {
-    let (mut found, mut next) = (Vec::new(), Some(tip));
-    while let Some(id) = next {
+/// How many commits in a row must be older before nothing newer is looked for: what is pushed without a merge may have been made long before, and
+/// clocks differ. Git's own walks by date have such a slop, of 5.
+const SLOP: usize = 16;
+
+/// What a walk along first parents came to.
+pub(super) struct Walk {
+    /// The commits down to the last one that was made since then, newest first.
+    pub(super) since: Vec<Commit>,
+    /// How many were looked at.
+    pub(super) seen: u32,
+    /// Whether all that had to be looked at was at hand.
+    pub(super) whole: bool,
+}
+
+/// The commits since a time among a commit's first parents (itself included), as far as they are at hand.
+pub(super) fn history(repo: &Repository, tip: CommitId, since: DateTime<Utc>) -> Result<Walk, Fault> {
+    let (mut walk, mut older) = (Walk { since: Vec::new(), seen: 0, whole: true }, Vec::new());
+    let mut next = Some(tip);
+    while let Some(id) = next.filter(|_| older.len() <= SLOP) {
         let commit = match read(repo, id) {
-            Err(Fault::Asked(GitError::NoCommit { .. })) => return Ok((found, false)),
+            Err(Fault::Asked(GitError::NoCommit { .. })) => return Ok(Walk { whole: false, ..walk }),
             commit => commit?,
         };
-        if commit.at < since {
-            break;
-        }
         next = commit.parents.first().copied();
-        found.push(commit);
+        walk.seen += 1;
+        let is_old = commit.at < since;
+        older.push(commit);
+        if !is_old {
+            walk.since.append(&mut older);
+        }
     }
-    Ok((found, true))
+    Ok(walk)
 }
 
 /// The parents as they are written; libgit2 leaves out those before the end of a shallow history.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use git2::build::TreeUpdateBuilder;
-use git2::{DiffFormat, ErrorClass, ErrorCode, FileMode as GitMode, ObjectType, Oid, Repository, Signature, Time};
+use git2::{DiffFormat, ErrorClass, ErrorCode, FileMode as GitMode, MergeOptions, ObjectType, Oid, Repository, Signature, Time};
 
 use super::{CommitId, GitError, Identity, commits};
 use crate::model::{Entry, FileMode, RepoPath, Tree};
@@ -230,17 +230,20 @@ pub(super) fn file(repo: &Repository, at: CommitId, path: &RepoPath) -> Result<O
     Ok(Some((mode, repo.find_blob(entry.id())?.content().to_vec())))
 }
 
-/// The paths that differ between two commits. Names that are not UTF-8 are passed over, as in a tree.
-pub(super) fn changed(repo: &Repository, from: CommitId, to: CommitId) -> Result<BTreeSet<RepoPath>, Fault> {
-    let (from, to) = (commits::find(repo, from)?.tree()?, commits::find(repo, to)?.tree()?);
-    let diff = repo.diff_tree_to_tree(Some(&from), Some(&to), None)?;
-    let mut paths = BTreeSet::new();
-    for file in diff.deltas().flat_map(|delta| [delta.old_file(), delta.new_file()]) {
-        let Some(name) = file.path_bytes().and_then(|name| std::str::from_utf8(name).ok()) else { continue };
-        let path = RepoPath::parse(name).filter(|path| path.as_str() == name);
-        paths.insert(path.ok_or_else(|| dishonest(&RepoPath::root(), name))?);
-    }
-    Ok(paths)
+/// Whether merging `theirs`, a commit on `ancestor`, into `ours` gives just the files of `wanted`, without a conflict.
+pub(super) fn merges_to(
+    repo: &Repository,
+    (ancestor, theirs): (CommitId, CommitId),
+    ours: CommitId,
+    wanted: CommitId,
+) -> Result<bool, Fault> {
+    let tree = |id| commits::find(repo, id)?.tree().map_err(Fault::from);
+    let (ancestor, ours, theirs, wanted) = (tree(ancestor)?, tree(ours)?, tree(theirs)?, tree(wanted)?);
+    let mut options = MergeOptions::new();
+    options.find_renames(false);
+    // What is refused here, say a name that no honest client writes, merges to nothing.
+    let merged = repo.merge_trees(&ancestor, &ours, &theirs, Some(&options));
+    Ok(merged.is_ok_and(|mut merged| !merged.has_conflicts() && merged.write_tree_to(repo).is_ok_and(|tree| tree == wanted.id())))
 }
 
 /// A unified diff, for people.

@@ -1,5 +1,6 @@
 //! Who we are on GitHub: a token as given, or one that an App is lent for an hour.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,10 +50,12 @@ struct Lent {
     expires_at: DateTime<Utc>,
 }
 
-/// An App's installation.
+/// An App's installation, and what it was permitted.
 #[derive(Deserialize)]
 struct Installation {
     id: u64,
+    #[serde(default)]
+    permissions: BTreeMap<String, String>,
 }
 
 impl Access {
@@ -108,12 +111,14 @@ impl Access {
 /// Asks for a token of the App's installation on the repository.
 async fn lend(app: &Octocrab, installation: Option<u64>, slug: &Slug) -> Result<Lent, GithubError> {
     let doing = "get a token for the GitHub App";
-    let id = match installation {
-        Some(id) => id,
-        None => call::<Installation>(app, doing, "GET", &format!("/repos/{slug}/installation"), None::<&()>).await?.id,
-    };
-    // No more than this repository, and no more than is needed there.
-    let wanted = json!({"repositories": [slug.name], "permissions": {"contents": "write", "pull_requests": "write", "metadata": "read"}});
+    let path = installation.map_or_else(|| format!("/repos/{slug}/installation"), |id| format!("/app/installations/{id}"));
+    let Installation { id, permissions } = call(app, doing, "GET", &path, None::<&()>).await?;
+    // No more than this repository, and no more than is needed there: teams are asked to review by who may see them.
+    let mut wanted =
+        json!({"repositories": [slug.name], "permissions": {"contents": "write", "pull_requests": "write", "metadata": "read"}});
+    if permissions.contains_key("members") {
+        wanted["permissions"]["members"] = "read".into();
+    }
     call(app, doing, "POST", &format!("/app/installations/{id}/access_tokens"), Some(&wanted)).await
 }
 

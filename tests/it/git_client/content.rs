@@ -105,10 +105,6 @@ fn a_commit_tells_of_itself_and_holds_files() {
         ("Someone Else <else@example.com>".to_owned(), "2026-01-01T00:00:00+00:00".to_owned())
     );
 
-    assert_eq!(repository.changed(base, base).unwrap(), BTreeSet::new());
-    for (from, to) in [(base, ours), (ours, base)] {
-        assert_eq!(repository.changed(from, to).unwrap(), edits.keys().cloned().collect(), "a mode is a change too");
-    }
     let file = |at, name: &str| repository.file(at, &path(name)).unwrap();
     assert_eq!(file(base, "base/run.yaml"), Some((FileMode::Executable, b"#!/bin/sh\n".to_vec())));
     assert_eq!(file(ours, "base/run.yaml"), Some((FileMode::Plain, b"#!/bin/sh\n".to_vec())));
@@ -172,8 +168,32 @@ fn a_hostile_tree_is_refused() {
     git(&bare, &["update-ref", "refs/heads/main", "staging"]);
     git(&bare, &["update-ref", "refs/heads/prescale/evil", &commit]);
     let main = repository.fetch().unwrap();
-    let error = repository.changed(main, repository.branches().unwrap()["prescale/evil"]).unwrap_err().to_string();
-    assert_eq!(error, ". in the repository cannot be used: it holds an entry named `../passwd`, which no honest client writes");
+    let evil = repository.branches().unwrap()["prescale/evil"];
+    let error = repository.tree(evil).unwrap_err().to_string();
+    assert_eq!(error, ". in the repository cannot be used: it holds an entry named `..`, which no honest client writes");
+    assert!(!repository.merges_to(evil, main, main, evil).unwrap());
+}
+
+#[test]
+fn what_a_merge_would_give_is_known() {
+    let upstream = Upstream::new();
+    let (repository, _cache) = open(&Via::File.settings(&upstream));
+    let base = repository.fetch().unwrap();
+    let on = |base, name: &str, text: &str| {
+        let edits = Edits::from([(path(name), (FileMode::Plain, Some(text.as_bytes().to_vec())))]);
+        commit(&repository, base, &edits, "Edit").unwrap()
+    };
+    let base = on(base, "a.txt", "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    let ours = on(base, "a.txt", "one\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    // Elsewhere in the file, or in another one: the same lines are wanted on what it is now.
+    let theirs = on(base, "a.txt", "1\n2\n3\n4\n5\n6\n7\n8\nnine\n");
+    assert!(repository.merges_to(ours, base, theirs, on(theirs, "a.txt", "one\n2\n3\n4\n5\n6\n7\n8\nnine\n")).unwrap());
+    assert!(!repository.merges_to(ours, base, theirs, on(theirs, "a.txt", "One\n2\n3\n4\n5\n6\n7\n8\nnine\n")).unwrap());
+    let elsewhere = on(base, "b.txt", "b\n");
+    assert!(repository.merges_to(ours, base, elsewhere, on(elsewhere, "a.txt", "one\n2\n3\n4\n5\n6\n7\n8\n9\n")).unwrap());
+    // The same line: a conflict, whatever is wanted.
+    let conflict = on(base, "a.txt", "eins\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    assert!(!repository.merges_to(ours, base, conflict, ours).unwrap());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::git::git;
+use super::git::{commit_at, git};
 use super::shop::{Ran, prescale};
 
 /// `shop/web`, a Deployment whose policy stands beside it.
@@ -61,8 +61,13 @@ impl Small {
     /// Its history of this name, by the minute from two days before the start to a day after it: the value of each so many minutes from
     /// the start.
     pub(crate) fn history(&self, name: &str, value: impl Fn(i64) -> f64) -> &Self {
+        self.history_around(0, name, value)
+    }
+
+    /// As [`Small::history`], around so many minutes after the start.
+    pub(crate) fn history_around(&self, now: i64, name: &str, value: impl Fn(i64) -> f64) -> &Self {
         let mut text = String::new();
-        for minute in -2 * 1440..1440 {
+        for minute in now - 2 * 1440..now + 1440 {
             writeln!(text, "{},{}", start().timestamp() + minute * 60, value(minute)).unwrap();
         }
         let folder = self.root.path().join("history/shop/web");
@@ -79,6 +84,21 @@ impl Small {
     /// The bare repository.
     pub(crate) fn bare(&self) -> PathBuf {
         self.path().join("config.git")
+    }
+
+    /// Someone sets the replicas by hand, so many minutes after the start.
+    pub(crate) fn set(&self, minutes: i64, replicas: u32) -> String {
+        let file = git(&self.bare(), &["show", "main:overlays/prod/web.yaml"]) + "\n";
+        let set = file.replace(&format!("replicas: {}\n", self.replicas()), &format!("replicas: {replicas}\n"));
+        commit_at(&self.bare(), "main", "overlays/prod/web.yaml", &set, start() + TimeDelta::minutes(minutes))
+    }
+
+    /// Has the repository reached by this, in flow style.
+    pub(crate) fn reached_by(&self, repository: &str) {
+        let file = self.path().join("prescale.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (_, rest) = text.split_once('\n').unwrap();
+        std::fs::write(file, format!("repository: {{{repository}}}\n{rest}")).unwrap();
     }
 
     /// Adds YAML to the configuration.

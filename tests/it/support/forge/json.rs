@@ -268,7 +268,7 @@ pub(super) fn comment(site: &Site, pull: u64, comment: &Comment) -> Json {
 
 /// What the app may do.
 pub(super) fn permissions() -> Json {
-    json!({"contents": "write", "issues": "write", "metadata": "read", "pull_requests": "write"})
+    json!({"contents": "write", "issues": "write", "members": "read", "metadata": "read", "pull_requests": "write"})
 }
 
 /// The app itself.

@@ -38,13 +38,24 @@ impl People {
         self.land(number, false)
     }
 
+    /// Merges by making its one commit anew on the base, as who merges it; returns that.
+    pub(crate) fn rebase(&self, number: u64) -> String {
+        let bare = &self.0.site.bare;
+        let message = git(bare, &["show", "-s", "--format=%B", &self.pull(number).head_sha]);
+        self.put(number, false, &message)
+    }
+
     fn land(&self, number: u64, with_head: bool) -> String {
+        let title = self.pull(number).title;
+        self.put(number, with_head, &format!("{title} (#{number})"))
+    }
+
+    fn put(&self, number: u64, with_head: bool, message: &str) -> String {
         let bare = &self.0.site.bare;
         self.change(number, |pull, now| {
             assert!(pull.open, "{pull:?} is not open");
             let tree = merged_tree(bare, &pull.base_sha, &pull.head_sha).unwrap_or_else(|| panic!("{pull:?} conflicts"));
-            let message = format!("{} (#{number})", pull.title);
-            let mut args = vec!["commit-tree", &tree, "-m", &message, "-p", &pull.base_sha];
+            let mut args = vec!["commit-tree", &tree, "-m", message, "-p", &pull.base_sha];
             if with_head {
                 args.extend(["-p", &pull.head_sha]);
             }
@@ -66,6 +77,11 @@ impl People {
         self.change(number, Pull::close);
     }
 
+    /// Opens again, where GitHub lets them.
+    pub(crate) fn try_reopen(&self, number: u64) -> bool {
+        self.state().reopen(&self.0.site, number).is_none()
+    }
+
     /// Opens again.
     pub(crate) fn reopen(&self, number: u64) {
         let reply = self.state().reopen(&self.0.site, number);
@@ -85,6 +101,16 @@ impl People {
         self.change(number, |pull, now| {
             assert!(pull.open, "{pull:?} is not open");
             pull.queued = true;
+            pull.updated_at = now;
+        });
+    }
+
+    /// Turns it to another branch.
+    pub(crate) fn retarget(&self, number: u64, branch: &str) {
+        let tip = git(&self.0.site.bare, &["rev-parse", &format!("refs/heads/{branch}")]);
+        self.change(number, |pull, now| {
+            pull.base_sha.clone_from(&tip);
+            branch.clone_into(&mut pull.base);
             pull.updated_at = now;
         });
     }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::json as shown;
 use super::log::Logged;
 use super::state::State;
-use super::{BOT, COLLABORATORS, GRAPHQL, OWNER, PERSON, REPOSITORY, Reply, Site, tokens};
+use super::{BOT, COLLABORATORS, GRAPHQL, INSTALLATION, OWNER, PERSON, REPOSITORY, Reply, Site, tokens};
 
 /// How long texts may be.
 const MOST: [(&str, usize); 2] = [("title", 256), ("body", 65_536)];
@@ -28,6 +28,9 @@ impl State {
             ("GET", ["app"]) => return tokens::app(asked).map(|()| Reply::new(200, shown::app(site))),
             ("POST", ["app", "installations", id, "access_tokens"]) => {
                 return tokens::app(asked).map(|()| self.issue_token(site, id, &body));
+            }
+            ("GET", ["app", "installations", id]) if *id == INSTALLATION.to_string() => {
+                return tokens::app(asked).map(|()| Reply::new(200, shown::installation(site)));
             }
             ("GET", ["repos", OWNER, REPOSITORY, "installation"]) => {
                 return tokens::app(asked).map(|()| Reply::new(200, shown::installation(site)));
