@@ -167,7 +167,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Result<R
         return Ok(status(401).header(header::WWW_AUTHENTICATE, "Basic realm=\"git\"").body(Body::from("who are you?")).unwrap());
     }
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    // Whoever asks may be killed meanwhile.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Ok(status(400).body(Body::empty()).unwrap()) };
     if let Some(Fault::Status(code)) = fault {
         return Ok(status(code).body(Body::from("no")).unwrap());
     }
