@@ -94,9 +94,10 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
     let declined = Declined::look(world, &tree, now).await?;
     vetoes.extend_from_slice(&declined.vetoes);
     let all: Vec<Pull> = pulls.iter().flatten().flat_map(|(_, pulls)| pulls.clone()).collect();
+    let tracked: Vec<Pull> = all.into_iter().filter(|pull| pull.base.name == world.repository.branch()).collect();
     let still = |at: CommitId, changes: Vec<Change>| Ok(overlay::still_as_planned(changes.into_iter(), &world.repository.tree(at)?).0);
     let kept = world.store.written().await?;
-    let undone = Undone::look(&plan, &kept, &all, &world.config.commit.email, patience, &world.repository, still)?;
+    let undone = Undone::look(&plan, &kept, &tracked, &world.config.commit.email, patience, &world.repository, still)?;
     vetoes.extend(undone.vetoes);
     decide::hold(&mut plan, &vetoes, patience);
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
@@ -200,6 +201,7 @@ async fn propose(world: &World, planned: &Planned, group: &Group, base: CommitId
         look: &world.config.pull_request,
         repository: &world.repository,
         forge: world.forge.as_ref(),
+        store: &world.store,
         patience: world.config.patience(),
         owners,
         overlays: &world.config.overlays.0,
@@ -209,10 +211,6 @@ async fn propose(world: &World, planned: &Planned, group: &Group, base: CommitId
         Ok(pulls) => Ok(pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice)),
         Err(error) => Err(again(error)),
     };
-    if world.forge.is_none() && group.proven.files().is_empty() {
-        // Before its branch: a branch that is gone while its report is there was deleted by people.
-        world.store.put_report(&pull::branch(&world.repository, group.rhythm), None).await?;
-    }
     let done = pull::propose(group, base, pulls, desk, async |group, base| world.rebuild(group, base).await).await?;
     if let Some(standing) = done.standing.as_ref().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
         world.store.put_report(&standing.branch, standing.report.as_deref()).await?;

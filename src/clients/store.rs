@@ -1,4 +1,4 @@
-//! The state: what earlier runs recorded, in an object store. Losing it costs warm-up, never correctness.
+//! The state: what earlier runs recorded, in an object store. Losing it costs warm-up, and vetoes on what was written longer ago than vetoes last.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -389,7 +389,7 @@ fn round(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// As plain words in Markdown: nothing in it is a line break, a bar of a table, markup, a link, a remark of ours or somebody's name.
+/// As words in Markdown: nothing in it is a line break, a bar of a table, markup, a remark of ours or somebody's name.
 fn cell(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {

@@ -110,10 +110,10 @@ pub fn standing(standing: &Standing) -> Option<String> {
         }
         Did::Stayed(Stay::Elsewhere) => format!(
             "{what} is left alone: its branch proposes changes to overlays that are not this configuration's. If another Prescale works there, give \
-             each a `repository.branchPrefix` of its own; if not, close it and delete the branch"
+             each a `repository.branchPrefix` of its own; if not, close it"
         ),
         Did::Stayed(Stay::Unproven) => {
-            format!("{what} is left as it is: something that it proposes cannot be proven just now, see what is held")
+            format!("{what} is left as it is: what is left of it does not render just now, see what is held")
         }
         Did::Stayed(Stay::Overtaken) => format!("{what} is left alone: someone closed or merged it just now; the next run looks again"),
         Did::Stayed(Stay::Limited { until }) => {

@@ -15,6 +15,7 @@ use super::step::{Open, Seen, Step, Tip, next};
 use super::{MOST_TRIES, Owners, Published, PullRequest, Settings, edits, message, pause, proposal};
 use crate::clients::git::{CommitId, Identity, Pushed, Repository};
 use crate::clients::github::{Dress, Github, NewPull, Pull, PullEdit, State, Trouble};
+use crate::clients::store::Store;
 use crate::model::edit::Group;
 use crate::model::record::RecordedChange;
 use crate::model::{Change, Held, HoldReason, Patience, Plan, Proposal, Proposed, Proven, RefusalCode, RepoPath, Rhythm};
@@ -70,6 +71,8 @@ pub struct Desk<'a> {
     pub repository: &'a Repository,
     /// GitHub; without it there is a branch, and a report beside it.
     pub forge: Option<&'a Github>,
+    /// Where reports on branches are, without a forge.
+    pub store: &'a Store,
     /// When vetoes end.
     pub patience: Patience,
     /// Who reviews which file.
@@ -125,7 +128,8 @@ async fn bring_up_to_date(
         if !looked_again && step.changes(forge.is_some()) {
             looked_again = true;
             let now = desk.look_again(&branch, &pulls).await?;
-            if is_overtaken(&pulls, &now) {
+            let is_deleted = forge.is_none() && tip.is_some() && desk.tip(&branch)?.is_none(); // which says no
+            if is_overtaken(&pulls, &now) || is_deleted {
                 return Ok(done(group, at(Did::Stayed(Stay::Overtaken), open.as_ref())));
             }
             if now != pulls || desk.tip(&branch)? != tip {
@@ -200,7 +204,8 @@ impl Desk<'_> {
         let commit = self.commit(group, base)?;
         let tip = self.tip(branch)?;
         let proposal = open.as_ref().and_then(|pull| body::proposal(&pull.body));
-        let standing = tip.and_then(|tip| committed(self.repository, &tip.to_string()));
+        let is_merged = |tip: &CommitId| pulls.iter().any(|pull| pull.merged_at.is_some() && pull.head.sha == tip.to_string());
+        let standing = tip.filter(|tip| !is_merged(tip)).and_then(|tip| committed(self.repository, &tip.to_string()));
         let seen = Seen {
             tip: tip.map(|tip| self.look(tip, commit, base, pulls, proposal.is_none().then_some(group))).transpose()?,
             open: open.as_ref().map(|pull| Open {
@@ -259,7 +264,13 @@ impl Desk<'_> {
         if found.committer.email != self.settings.email || proposal.base != parent.to_string() {
             return Ok(theirs);
         }
-        let within = proposal.changes.iter().all(|of| self.overlays.iter().any(|folder| of.change.overlay.is_under(folder)));
+        // What is no longer there, or was closed, is nobody's.
+        let stands = self.forge.is_none() || pulls.iter().any(|pull| pull.state == State::Open);
+        let mut within = true;
+        for of in proposal.changes.iter().filter(|_| stands) {
+            let overlay = &of.change.overlay;
+            within &= self.overlays.iter().any(|folder| overlay.is_under(folder)) || !self.is_there(overlay, base)?;
+        }
         let current = match wanted {
             Some(wanted) => block_in_place(|| repository.merges_to(tip, parent, base, wanted))?,
             None => false,
@@ -268,12 +279,28 @@ impl Desk<'_> {
         Ok(Tip { ours: true, within, current: current && near })
     }
 
+    /// Whether a commit has an overlay.
+    fn is_there(&self, overlay: &RepoPath, at: CommitId) -> anyhow::Result<bool> {
+        for name in ["kustomization.yaml", "kustomization.yml", "Kustomization"] {
+            if let Some(path) = overlay.join(name)
+                && self.repository.file(at, &path)?.is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Closes the pull request, and removes the branch.
     async fn withdraw(&self, branch: &str, tip: Option<CommitId>, open: Option<&Pull>) -> anyhow::Result<()> {
         // First the words: a branch that is gone closes the pull request, which would be a veto without them.
         if let (Some(open), Some(forge)) = (open, self.forge) {
             let text = body::withdrawn(&open.body);
             forge.edit(open.number, &PullEdit { body: Some(&text), state: Some(State::Closed), title: None }).await?;
+        }
+        if self.forge.is_none() {
+            // A branch that is gone while its report is there was deleted by people.
+            self.store.put_report(branch, None).await?;
         }
         let Some(tip) = tip else { return Ok(()) };
         match block_in_place(|| self.repository.move_branch(branch, Some(tip), None))? {
@@ -388,11 +415,11 @@ fn open_of<'a>(pulls: &'a [Pull], target: &str) -> Option<&'a Pull> {
     open.clone().find(|pull| pull.base.name == target).or_else(|| open.find(|pull| body::is_ours(&pull.body)))
 }
 
-/// Whether something that stands proposed was planned again, and could not be edited or proven. What someone set by hand meanwhile is no such thing.
+/// Whether something that stands proposed was planned again, and does not render just now: its base may be elsewhere, or someone broke it.
 fn is_unproven(standing: &Proposal, group: &Group) -> bool {
-    let failed = |held: &&Held| matches!(&held.why, HoldReason::Refused(refusal) if refusal.code != RefusalCode::ChangedMeanwhile);
-    let mut failed = group.proven.held.iter().filter(failed);
-    failed.any(|held| standing.changes().any(|change| held.is_of(&change)))
+    let passes = |held: &&Held| matches!(&held.why, HoldReason::Refused(refusal) if refusal.code == RefusalCode::DoesNotRender);
+    let mut unproven = group.proven.held.iter().filter(passes);
+    unproven.any(|held| standing.changes().any(|change| held.is_of(&change)))
 }
 
 /// Whether what a group is made from is about what a text says: whoever closes it then declines what they read.

@@ -20,7 +20,7 @@ pub enum Stay {
     Theirs,
     /// Its branch proposes changes to overlays that this configuration does not have: another Prescale works there.
     Elsewhere,
-    /// Something that it proposes cannot be proven just now.
+    /// What is left of it cannot be proven just now.
     Unproven,
     /// Someone closed or merged it while this run was at work.
     Overtaken,
@@ -50,7 +50,7 @@ pub(super) struct Seen {
     pub(super) open: Option<Open>,
     /// Whether anything is to be changed.
     pub(super) wanted: bool,
-    /// Whether something that our branch proposes was planned again, and could not be edited or proven.
+    /// Whether something that our branch proposes was planned again, and does not render just now.
     pub(super) unproven: bool,
 }
 
@@ -108,8 +108,8 @@ pub(super) fn next(seen: Seen) -> Step {
         (Some(Tip { within: false, .. }), ..) => Step::Stay(Stay::Elsewhere),
         (_, Some(Open { ours: false, .. }), _) => Step::Stay(Stay::Theirs),
         (_, Some(Open { boxes: Boxes { hold: true, .. }, .. }), _) => Step::Stay(Stay::Held),
-        (Some(_), ..) if seen.unproven => Step::Stay(Stay::Unproven),
         (None, None, false) => Step::Rest,
+        (_, _, false) if seen.unproven => Step::Stay(Stay::Unproven),
         (_, _, false) => Step::Withdraw,
         (Some(Tip { current: true, .. }), None, true) => Step::Open,
         (Some(Tip { current: true, .. }), Some(Open { boxes, told, .. }), true) if !boxes.rebase => {
@@ -149,6 +149,11 @@ mod tests {
         assert_eq!(step(old, None, false), Step::Withdraw, "merged or closed: the branch is left over");
         assert_eq!(step(old, Some((none, true)), false), Step::Withdraw);
         assert_eq!(step(None, Some((none, true)), false), Step::Withdraw, "a run died between the branch and its words");
+        let of =
+            |wanted| next(Seen { tip: old.map(|_| Tip { ours: true, within: true, current: false }), open: None, wanted, unproven: true });
+        assert_eq!((of(false), of(true)), (Step::Stay(Stay::Unproven), Step::Push), "what can be proven goes on");
+        let elsewhere = Seen { tip: Some(Tip { ours: true, within: false, current: false }), ..Seen::default() };
+        assert_eq!(next(elsewhere), Step::Stay(Stay::Elsewhere));
         for wanted in [false, true] {
             assert_eq!(step(old, Some((hold, true)), wanted), Step::Stay(Stay::Held));
             for open in [None, Some((none, true)), Some((rebase, true)), Some((hold, false))] {

@@ -3,12 +3,20 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::TimeDelta;
 use tokio::task::block_in_place;
 
 use super::{Published, message, proposed};
 use crate::clients::git::{Commit, CommitId, GitError, Repository};
 use crate::clients::github::Pull;
 use crate::model::{Change, Patience, Plan, Proposal, Route, Veto, Vetoed, VetoedBy, Written};
+
+/// So far may a commit's date be off.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
+/// So many commits are looked at to find the one that brought a value by someone's merge.
+const MOST_LOOKS: usize = 16;
+/// So many commits of people on top of ours are looked through for what a merge brought.
+const MOST_BROUGHT: usize = 16;
 
 /// What is known of values that reached the tracked branch, and of those that are no longer there.
 #[derive(Debug, Default)]
@@ -39,7 +47,9 @@ impl Undone {
             return Ok(Self { vetoes: Vec::new(), written }); // nothing is to be written, and nothing need be fetched for it
         }
         let history = block_in_place(|| repository.history(plan.at - patience.span))?;
-        written.extend(history.iter().filter_map(|commit| committed(commit, repository)).flatten());
+        let places: HashMap<String, usize> = history.iter().enumerate().map(|(place, commit)| (commit.id.to_string(), place)).collect();
+        let is_tracked = |commit: CommitId| places.contains_key(&commit.to_string());
+        written.extend(history.iter().filter_map(|commit| committed(commit, repository, is_tracked)).flatten());
 
         let mut last = BTreeMap::new();
         for one in kept.iter().chain(&written) {
@@ -54,13 +64,13 @@ impl Undone {
         let disputed: Vec<(Change, &Written)> = plan
             .changes
             .iter()
+            .filter(|change| change.route != Route::Observe)
             .filter_map(|change| {
                 let last = *last.get(&(&change.overlay, &change.object, &change.field))?;
                 let as_written = Change { from: Some(last.what.change.to.clone()), ..change.clone() };
                 (change.from != as_written.from).then_some((as_written, last))
             })
             .collect();
-        let places: HashMap<String, usize> = history.iter().enumerate().map(|(place, commit)| (commit.id.to_string(), place)).collect();
         let mut seen: BTreeMap<CommitId, Vec<Change>> = BTreeMap::new();
         let mut vetoes = Vec::new();
         for (as_written, was) in &disputed {
@@ -74,9 +84,16 @@ impl Undone {
                 };
                 Ok(found.contains(as_written))
             };
-            // What is not among these commits was written before them.
-            let since = places.get(&was.commit).map_or(&history[..], |place| &history[..*place]);
-            if let Some(commit) = taken_back(since, had)?.filter(|commit| commit.committer.email != ours) {
+            let by = match places.get(&was.commit) {
+                Some(place) => taken_back(&history[..=*place], Since::Written, had)?,
+                // It was written before these commits, or came with a merge of someone's.
+                None if was.at < plan.at - patience.span => taken_back(&history, Since::Later, had)?,
+                None => {
+                    let since = history.iter().rposition(|commit| commit.at >= was.at - CLOCKS_DIFFER).map_or(0, |place| place + 1);
+                    taken_back(&history[..since], Since::Around, had)?
+                }
+            };
+            if let Some(commit) = by.filter(|commit| commit.committer.email != ours) {
                 let (overlay, object, field) = was.key();
                 let (overlay, object, field) = (overlay.clone(), object.clone(), field.clone());
                 let what = Vetoed::Field { overlay, object, field, basis: Box::new(was.what.basis()) };
@@ -101,30 +118,75 @@ fn merged(pull: &Pull, repository: &Repository) -> Option<Vec<Written>> {
     Some(proposal.changes.into_iter().map(|what| Written { at, commit: commit.clone(), what }).collect())
 }
 
-/// What a commit on the tracked branch brought: one of ours, one that merged ours, or one that squashed ours and repeats its words.
-fn committed(commit: &Commit, repository: &Repository) -> Option<Vec<Written>> {
+/// What a commit on the tracked branch brought: one of ours, one that merged ours, be it with commits of people on top, or one that squashed ours
+/// and repeats its words.
+fn committed(commit: &Commit, repository: &Repository, is_tracked: impl Fn(CommitId) -> bool) -> Option<Vec<Written>> {
     let said = |commit: &Commit| Proposal::from_word(message::trailer(&commit.message, message::PROPOSAL)?);
-    let brought = || said(&block_in_place(|| repository.commit_of(*commit.parents.get(1)?).ok())?);
+    let brought = || {
+        let mut next = commit.parents.get(1).copied();
+        for _ in 0..MOST_BROUGHT {
+            let found = block_in_place(|| repository.commit_of(next.filter(|next| !is_tracked(*next))?).ok())?;
+            if let Some(proposal) = said(&found) {
+                return Some(proposal);
+            }
+            next = found.parents.first().copied();
+        }
+        None
+    };
     let proposal = said(commit).or_else(brought)?;
     Some(proposal.changes.into_iter().map(|what| Written { at: commit.at, commit: commit.id.to_string(), what }).collect())
 }
 
+/// How commits lie to the one that wrote a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// The first of them did.
+    Written,
+    /// One of the first did, by its date.
+    Around,
+    /// They all are later.
+    Later,
+}
+
 /// The commit, of these, the newest first, before which a value was there and after which it was not, by bisection; `had` tells at which commits
-/// it was. None where it was not there even before them.
-fn taken_back(since: &[Commit], mut had: impl FnMut(CommitId) -> Result<bool, GitError>) -> Result<Option<&Commit>, GitError> {
-    let Some(before) = since.last().and_then(|first| first.parents.first()) else { return Ok(None) };
-    match had(*before) {
-        Ok(true) => {}
-        Ok(false) | Err(GitError::NoCommit { .. }) => return Ok(None), // or else the server's own history begins there
+/// it was. Who was to bring it, and brought another one, took it back as well.
+fn taken_back(
+    commits: &[Commit],
+    since: Since,
+    mut had: impl FnMut(CommitId) -> Result<bool, GitError>,
+) -> Result<Option<&Commit>, GitError> {
+    let Some(first) = commits.last() else { return Ok(None) };
+    let before = match first.parents.first().map(|before| had(*before)).transpose() {
+        Ok(before) => before.unwrap_or(false),
+        Err(GitError::NoCommit { .. }) => false, // the server's own history begins here
         Err(error) => return Err(error),
+    };
+    let mut older = commits.len();
+    if !before {
+        let looks = match since {
+            Since::Written => 1,
+            Since::Around => MOST_LOOKS,
+            Since::Later => 0,
+        };
+        let mut came = None;
+        for (place, commit) in commits.iter().enumerate().rev().take(looks) {
+            if had(commit.id)? {
+                came = Some(place);
+                break;
+            }
+        }
+        match came {
+            Some(place) => older = place,
+            None => return Ok((since == Since::Written).then_some(first)),
+        }
     }
     // It is not there at the newest, which is the tip.
-    let (mut newer, mut older) = (0, since.len());
+    let mut newer = 0;
     while older - newer > 1 {
         let middle = usize::midpoint(newer, older);
-        *(if had(since[middle].id)? { &mut older } else { &mut newer }) = middle;
+        *(if had(commits[middle].id)? { &mut older } else { &mut newer }) = middle;
     }
-    Ok(since.get(newer))
+    Ok(commits.get(newer).filter(|_| older > newer))
 }
 
 #[cfg(test)]
@@ -149,18 +211,26 @@ mod tests {
             at: DateTime::UNIX_EPOCH,
             message: String::new(),
         };
-        for length in 0..40_usize {
-            let since: Vec<Commit> = (1..=length).rev().map(commit).collect();
-            for back in 0..=length {
-                let mut looks = 0;
-                let found = taken_back(&since, |commit| {
-                    looks += 1;
-                    Ok((0..back).any(|n| id(n) == commit))
-                });
-                let expected = (back > 0).then(|| id(back));
-                assert_eq!(found.unwrap().map(|commit| commit.id), expected, "{back} of {length}");
-                assert!(looks <= 7, "{looks} looks at {length} commits");
+        let found = |length: usize, since, there: std::ops::Range<usize>| {
+            let commits: Vec<Commit> = (1..=length).rev().map(commit).collect();
+            let mut looks = 0;
+            let found = taken_back(&commits, since, |commit| {
+                looks += 1;
+                Ok(there.clone().any(|n| id(n) == commit))
+            });
+            assert!(looks <= 8 || since == Since::Around, "{looks} looks at {length} commits");
+            found.unwrap().map(|commit| commit.id)
+        };
+        for length in 1..40_usize {
+            for back in 1..=length {
+                assert_eq!(found(length, Since::Later, 0..back), Some(id(back)), "there before, {back} of {length}");
+                let by = if back == 1 { Some(id(1)) } else { Some(id(back)) };
+                assert_eq!(found(length, Since::Written, 1..back), by, "written by the first, {back} of {length}");
             }
+            assert_eq!(found(length, Since::Later, 0..0), None, "it was taken back before");
+            assert_eq!(found(length, Since::Around, 0..0), None);
         }
+        assert_eq!(found(9, Since::Around, 3..6), Some(id(6)), "it came with the third");
+        assert_eq!(found(0, Since::Later, 0..0), None);
     }
 }

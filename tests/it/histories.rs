@@ -310,7 +310,7 @@ impl World {
         let (mutations, log) = (self.forge.mutations(), self.forge.log());
         assert!(mutations.is_empty() && self.refs() == before, "a second run changed something: {mutations:?}");
         assert!(log.iter().filter(|call| call.method == "GET").count() <= 2, "{log:?}");
-        self.proposed = self.open().map(|_| self.demand);
+        self.see_open();
     }
 
     fn run_twice(&mut self) {
@@ -319,8 +319,9 @@ impl World {
         for ran in runs.map(|run| run.wait_with_output().unwrap()) {
             assert!(matches!(ran.status.code(), Some(0 | 1)), "{ran:?}");
         }
+        self.check_declined(had);
         self.see_commit(had);
-        self.proposed = self.open().map(|_| self.demand);
+        self.see_open();
     }
 
     fn run_faulty(&mut self, call: &'static str, wrong: Wrong) {
@@ -334,6 +335,7 @@ impl World {
         let ran = self.run();
         assert!([0, 1].contains(&ran.code), "{ran:?}");
         self.forge.heal();
+        self.check_declined(had);
         self.see_commit(had);
     }
 
@@ -367,15 +369,25 @@ impl World {
         git(&self.small.bare(), &["branch", "--format=%(refname:short)", "--contains", commit]).lines().any(|line| line == branch)
     }
 
+    /// Whether people keep it as it is.
+    fn is_theirs(&self, pull: u64) -> bool {
+        let is_held = self.forge.pull(pull).body.unwrap_or_default().contains("[x] <!-- prescale:box hold -->");
+        is_held || self.people.iter().any(|commit| self.has_branch() && self.is_on(commit, FLOORS) && !self.is_on(commit, "main"))
+    }
+
+    /// What a run made the open pull request from.
+    fn see_open(&mut self) {
+        match self.open() {
+            Some(open) if self.is_theirs(open) => {}
+            open => self.proposed = open.map(|_| self.demand),
+        }
+    }
+
     /// After a run: what people declined is not proposed, unless they kept it open themselves.
     fn check_declined(&self, had: u32) {
         let Some(Declined { at, demand }) = self.declined else { return };
-        let is_theirs = |pull: u64| {
-            let is_held = self.forge.pull(pull).body.unwrap_or_default().contains("[x] <!-- prescale:box hold -->");
-            is_held || self.people.iter().any(|commit| self.has_branch() && self.is_on(commit, FLOORS) && !self.is_on(commit, "main"))
-        };
         if self.now - at < VETO && demand == self.demand {
-            assert_eq!(self.open().filter(|open| !is_theirs(*open)), None, "what was declined is proposed again");
+            assert_eq!(self.open().filter(|open| !self.is_theirs(*open)), None, "what was declined is proposed again");
             assert_eq!(self.replicas(), had, "what was declined is written");
         }
     }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::{FLOORS, Hub};
 use crate::support::forge::{Fault, People};
-use crate::support::git::{commit_at, git};
+use crate::support::git::{commit_at, git, git_command};
 use crate::support::shop::{Ran, Shop, now, prescale};
 use crate::support::small::{Small, held, start};
 
@@ -307,4 +307,52 @@ fn another_prescale_on_the_same_branch_is_left_alone() {
         ran.says(0, &["branchPrefix"]);
         assert_eq!((hub.run()["did"].clone(), hub.mutations()), ("nothing".into(), vec![]));
     }
+}
+
+#[test]
+fn another_value_merged_from_our_branch_is_a_no_to_ours() {
+    for squash in [true, false] {
+        let hub = Hub::new();
+        hub.run();
+        let path = "overlays/prod/frontend-floor.yaml";
+        let proposed = git(&hub.shop.bare(), &["show", &format!("{FLOORS}:{path}")]);
+        let theirs = proposed.replace("minReplicas: 5", "minReplicas: 4") + "\n";
+        assert_ne!(theirs.trim_end(), proposed);
+        hub.forge.commit_on(FLOORS, path, &theirs);
+        hub.forge.at(prescale::demo::START);
+        if squash {
+            hub.forge.squash(1);
+        } else {
+            hub.forge.merge(1);
+        }
+        hub.forge.delete_branch(FLOORS);
+        hub.try_run().says(0, &["vetoed", "5"]);
+        assert_eq!((hub.forge.pulls().len(), hub.shop.file(path)), (1, theirs), "squashed: {squash}");
+    }
+}
+
+#[test]
+fn what_was_squashed_by_hand_is_known_from_its_words() {
+    let mut hub = Hub::new();
+    hub.config = hub.shop.local("");
+    hub.run();
+    let (bare, path) = (hub.shop.bare(), "overlays/prod/frontend-floor.yaml");
+    let before = hub.shop.file(path);
+    let words = git(&bare, &["show", "-s", "--format=%B", FLOORS]);
+    let mut squash = git_command(&bare);
+    squash.env("GIT_COMMITTER_DATE", "2026-11-16T06:00:00Z").args([
+        "commit-tree",
+        &format!("{FLOORS}^{{tree}}"),
+        "-p",
+        "main",
+        "-m",
+        &words,
+    ]);
+    let squashed = String::from_utf8(squash.output().unwrap().stdout).unwrap().trim().to_owned();
+    git(&bare, &["update-ref", "refs/heads/main", &squashed]);
+    git(&bare, &["update-ref", "-d", &format!("refs/heads/{FLOORS}")]);
+    std::fs::remove_dir_all(hub.shop.path().join("state")).unwrap();
+    hub.shop.commit_at("2026-11-16T06:59:00Z", &[(path, Some(&before))]);
+    hub.try_run().says(0, &["vetoed"]);
+    assert_eq!(hub.shop.file(path), before);
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::state::{Pull, State, merged_tree};
 use super::{PERSON, Shared};
-use crate::support::git::{self, git};
+use crate::support::git::{self, git, git_command};
 
 /// A way to act on the forge that can be handed on.
 #[derive(Clone)]
@@ -59,7 +59,9 @@ impl People {
             if with_head {
                 args.extend(["-p", &pull.head_sha]);
             }
-            let commit = git(bare, &args);
+            let made = git_command(bare).env("GIT_COMMITTER_DATE", now.to_rfc3339()).args(&args).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            let commit = String::from_utf8(made.stdout).unwrap().trim().to_owned();
             git(bare, &["update-ref", &format!("refs/heads/{}", pull.base), &commit, &pull.base_sha]);
             pull.merge(now, PERSON, &commit);
             commit
