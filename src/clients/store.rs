@@ -1,6 +1,5 @@
 //! The state: what earlier runs recorded, in an object store. Losing it costs warm-up, and vetoes on what was written longer ago than vetoes last.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -153,16 +152,7 @@ impl Store {
     pub async fn keep_written(&self, new: &[Written]) -> anyhow::Result<()> {
         // Read anew: another run may have written meanwhile.
         let kept = self.written().await?;
-        let mut last = BTreeMap::new();
-        for one in kept.iter().chain(new) {
-            last.entry(one.key())
-                .and_modify(|known: &mut &Written| {
-                    if known.at < one.at {
-                        *known = one;
-                    }
-                })
-                .or_insert(one);
-        }
+        let last = Written::last(kept.iter().chain(new));
         if last.values().copied().eq(&kept) {
             return Ok(());
         }

@@ -42,25 +42,17 @@ impl Undone {
         repository: &Repository,
         still: impl Fn(CommitId, Vec<Change>) -> Result<Vec<Change>, GitError>,
     ) -> Result<Self, GitError> {
-        let mut written: Vec<Written> = pulls.iter().filter_map(|pull| merged(pull, repository)).flatten().collect();
+        let merged: Vec<Written> = pulls.iter().filter_map(|pull| merged(pull, repository)).flatten().collect();
         if plan.changes.iter().all(|change| change.route == Route::Observe) {
-            return Ok(Self { vetoes: Vec::new(), written }); // nothing is to be written, and nothing need be fetched for it
+            return Ok(Self { vetoes: Vec::new(), written: merged }); // nothing is to be written, and nothing need be fetched for it
         }
         let history = block_in_place(|| repository.history(plan.at - patience.span))?;
         let places: HashMap<String, usize> = history.iter().enumerate().map(|(place, commit)| (commit.id.to_string(), place)).collect();
         let is_tracked = |commit: CommitId| places.contains_key(&commit.to_string());
-        written.extend(history.iter().filter_map(|commit| committed(commit, repository, is_tracked)).flatten());
+        let mut written: Vec<Written> = history.iter().filter_map(|commit| committed(commit, repository, is_tracked)).flatten().collect();
+        written.extend(merged);
 
-        let mut last = BTreeMap::new();
-        for one in kept.iter().chain(&written) {
-            last.entry(one.key())
-                .and_modify(|known: &mut &Written| {
-                    if known.at <= one.at {
-                        *known = one;
-                    }
-                })
-                .or_insert(one);
-        }
+        let last = Written::last(kept.iter().chain(&written));
         let disputed: Vec<(Change, &Written)> = plan
             .changes
             .iter()

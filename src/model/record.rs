@@ -95,6 +95,18 @@ pub struct Written {
 }
 
 impl Written {
+    /// The last one of each field. Of one commit, what is told later counts: a text may be about a newer demand than the commit it speaks of.
+    pub fn last<'a>(all: impl Iterator<Item = &'a Self>) -> BTreeMap<(&'a RepoPath, &'a ObjectRef, &'a Field), &'a Self> {
+        let mut last: BTreeMap<_, &Self> = BTreeMap::new();
+        for one in all {
+            let known = last.entry(one.key()).or_insert(one);
+            if known.at <= one.at || known.commit == one.commit {
+                *known = one;
+            }
+        }
+        last
+    }
+
     /// The field.
     pub fn key(&self) -> (&RepoPath, &ObjectRef, &Field) {
         (&self.what.change.overlay, &self.what.change.object, &self.what.change.field)
