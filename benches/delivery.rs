@@ -30,7 +30,7 @@ fn main() {
     history(root, changes);
     let server = GitHttp::start(root);
     let config = format!(
-        "repository: {{url: '{}', username: {USER}, password: {PASSWORD}}}\nstate: {{path: '{1}/state'}}\nmetrics: {{files: '{1}/history'}}\n\
+        "repository: {{url: '{}', username: {USER}, password: {PASSWORD}}}\nstate: {{path: '{1}/state'}}\nmetrics: {{files: '{1}/history'}}\ngate: {{shipped: false}}\n\
          decision: {{studiesPerRun: 0}}\n",
         server.url(),
         root.display()

@@ -13,10 +13,10 @@ use prescale::clients::store::Store;
 use prescale::model::policy::API_VERSION;
 use prescale::model::snapshot::Driven;
 use prescale::model::{
-    Censored, Container, Hpa, HpaMetric, Learned, Millicores, NoStudy, ObjectRef, Observed, Place, RenderedWorkload, RepoPath, Scaler,
-    Series, Signal, Snapshot, WorkloadId, WorkloadKind, on_all_cores,
+    Censored, Container, Hpa, HpaMetric, Learned, Millicores, NoStudy, ObjectRef, Observed, Place, Plan, RenderedWorkload, RepoPath, Route,
+    Scaler, Series, Signal, Snapshot, WorkloadId, WorkloadKind, on_all_cores,
 };
-use prescale::{decide, forecast};
+use prescale::{decide, forecast, gate};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -60,6 +60,7 @@ fn run(name: &str, snapshot: &Snapshot, store: &Store, runtime: &tokio::runtime:
     let outlook = forecast::all(snapshot, forecast::Settings { every, lead }, recall, keep);
     let plan = decide::plan(snapshot, outlook, &decide::Settings { paused: false, every, lead });
     let took = start.elapsed().as_secs_f64();
+    judged(snapshot, plan.clone());
     println!(
         "{name}: {took:.1} s ({:.2} ms of a core each), {} floors, {} changes; {:.0} MiB of data, {:.0} MiB beyond it at most; {:.0} MiB learned anew",
         took * 1e3 * cores as f64 / workloads as f64,
@@ -69,6 +70,16 @@ fn run(name: &str, snapshot: &Snapshot, store: &Store, runtime: &tokio::runtime:
         memory("VmHWM") - data,
         learned.into_inner() as f64 / f64::from(1 << 20),
     );
+}
+
+/// How long the gate takes for each change, as if all were to be committed.
+fn judged(snapshot: &Snapshot, mut plan: Plan) {
+    plan.changes.iter_mut().for_each(|change| change.route = Route::Commit);
+    let settings = gate::Settings::over(&serde_json::json!({})).expect("the shipped settings");
+    let policies = gate::Gate::new(&gate::shipped(), settings, std::time::Duration::from_secs(1)).expect("the shipped policies");
+    let (changes, start) = (plan.changes.len(), Instant::now());
+    gate::route(&mut plan, Ok(&policies), snapshot, None).expect("an answer");
+    println!("gate: {changes} changes in {:.2} s, {} held", start.elapsed().as_secs_f64(), plan.held.len());
 }
 
 /// A figure of this process's memory, in MiB; NaN where the system does not tell.

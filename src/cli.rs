@@ -2,6 +2,7 @@
 
 mod backtest;
 mod doctor;
+mod gate;
 mod output;
 mod terminal;
 
@@ -85,6 +86,8 @@ enum Command {
     Backtest(backtest::Backtest),
     /// Make a config repository with four weeks of history in a folder, and run on it
     Demo(Demo),
+    /// Work on the gate's policies
+    Gate(gate::GateArgs),
     /// Check configuration, metrics, Git and policies; say what to do about each trouble
     Doctor(Settings),
     /// Print a completion script for a shell
@@ -219,6 +222,7 @@ impl Command {
                 }
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Gate(gate) => tokio::task::block_in_place(|| gate.execute()),
             Self::Doctor(settings) => {
                 let healthy = doctor::examine(settings.load()?.0).await?;
                 Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })

@@ -5,6 +5,7 @@ mod files;
 mod policies;
 mod prometheus;
 mod promql;
+mod rego;
 mod snapshot;
 pub mod traces;
 
@@ -21,6 +22,7 @@ use crate::model::snapshot::Usage;
 use crate::model::{Censored, HoldReason, Series, Signal, WorkloadId};
 
 pub use policies::{Governed, governed};
+pub use rego::rego;
 pub use snapshot::snapshot;
 
 /// The section `metrics`: where history comes from.

@@ -9,10 +9,11 @@ use config::{Case, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clients::{git, github, kustomize};
+use crate::gate::{Gate, GateError, Policy};
 use crate::model::nearest::with_nearest;
 use crate::model::policy::{delta, duration};
 use crate::model::{Patience, RepoPath, Share};
-use crate::{collect, deliver};
+use crate::{collect, deliver, gate};
 
 /// The file that is read from the working folder when none is named.
 pub const DEFAULT_FILE: &str = "prescale.yaml";
@@ -31,6 +32,8 @@ pub struct Config {
     pub metrics: collect::Settings,
     /// When decisions are made and when they take effect.
     pub decision: Decision,
+    /// Which policies decide on routes.
+    pub gate: GateSettings,
     /// How overlays are rendered for the proof.
     pub render: kustomize::Settings,
     /// What earlier runs recorded.
@@ -66,6 +69,21 @@ pub struct Decision {
     pub veto_for: Duration,
 }
 
+/// Which Rego policies decide on routes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GateSettings {
+    /// Whether those that come with Prescale are asked. Default: true.
+    pub shipped: bool,
+    /// Folders of your own. Default: none.
+    pub policies: Vec<PathBuf>,
+    /// What policies find as `data.prescale.settings`, laid over the shipped ones. Default: nothing.
+    pub settings: serde_json::Value,
+    /// How long the policies may take for one change. Default: 1s.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+}
+
 /// What earlier runs recorded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -93,6 +111,17 @@ impl Default for Decision {
             studies_per_run: 20,
             veto_band: Share(0.2),
             veto_for: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self {
+            shipped: true,
+            policies: Vec::new(),
+            settings: serde_json::Value::Object(serde_json::Map::new()),
+            timeout: Duration::from_secs(1),
         }
     }
 }
@@ -201,6 +230,20 @@ impl Config {
         let slug =
             slug.ok_or_else(|| ConfigError(format!("no owner and name can be read from `{url}`: set `github.repository` to owner/name")))?;
         Ok(Some((github, slug)))
+    }
+
+    /// The gate's policies, compiled.
+    pub fn gate(&self) -> Result<Gate, GateError> {
+        let GateSettings { shipped, policies, settings, timeout } = &self.gate;
+        let mut all = if *shipped { gate::shipped() } else { Vec::new() };
+        for folder in policies {
+            let found = collect::rego(folder, false).map_err(|error| GateError::new(format!("{error:#}")))?;
+            if found.is_empty() {
+                return Err(GateError::new(format!("`gate.policies`: no file in `{}` ends in .rego", folder.display())));
+            }
+            all.extend(found.into_iter().map(|(path, text)| Policy { path, text }));
+        }
+        Gate::new(&all, gate::Settings::over(settings)?, *timeout)
     }
 
     /// When vetoes end.

@@ -21,7 +21,7 @@ use tokio::task::block_in_place;
 use crate::clients::git::{CommitId, Edits, Identity, Pushed, Repository};
 use crate::clients::github::MergeMethod;
 use crate::model::edit::Group;
-use crate::model::{FileMode, NewFile, Plan, Proposal, Proven};
+use crate::model::{FileMode, NewFile, Plan, Prices, Proposal, Proven};
 pub use owners::{Owners, PLACES};
 pub use pull::{Did, Standing, Stay};
 
@@ -82,23 +82,6 @@ impl Default for PullRequest {
             prices: None,
         }
     }
-}
-
-/// What resources cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Prices {
-    /// Of a requested core, for an hour.
-    pub core_hour: f64,
-    /// Of a requested gibibyte of memory, for an hour.
-    pub gib_hour: f64,
-    /// In what. Default: `USD`.
-    #[serde(default = "default_currency")]
-    pub currency: String,
-}
-
-fn default_currency() -> String {
-    "USD".to_owned()
 }
 
 /// What a group came to.

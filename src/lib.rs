@@ -5,15 +5,15 @@
 //! One run, from left to right; [`run`] has it on one screen:
 //!
 //! ```text
-//!  Prometheus, files ─┐                                                        ┌─> Git: one commit, or one pull request, a group
-//!                     ├─> collect ─> forecast ─> decide ─> overlay ─> prove ─> deliver
-//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Edited     Proven   └─> state: records, studies, what was learned,
-//!        policies                                  ^                                   reports, what was asked of GitHub
-//!  GitHub and Git: what people closed or took back ─┘
+//!  Prometheus, files ─┐                                                                ┌─> Git: one commit, or one pull request, a group
+//!                     ├─> collect ─> forecast ─> decide ─> gate ─> overlay ─> prove ─> deliver
+//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Plan    Edited     Proven   └─> state: records, studies, what was learned,
+//!        policies                                  ^        ^                              written and asked of GitHub, reports
+//!  GitHub and Git: what people closed or took back ─┘        └─ Rego: the shipped policies and the user's
 //! ```
 //!
 //! - [`model`] is the vocabulary. It knows no outside system.
-//! - [`forecast`], [`decide`] and [`overlay`] are pure: no clock, no environment, no network, no async. They take `now` as an argument.
+//! - [`forecast`], [`decide`], [`gate`] and [`overlay`] are pure: no clock, no environment, no network, no async. They take `now` as an argument.
 //! - [`simulate`] replays decisions over real traces: what a forecast is worth beside an HPA. It alone may import `forecast` and `decide`.
 //!   A run asks it for a study of each workload, about once a week: which model, price and HPA settings did best over the last two weeks.
 //! - [`clients`] holds one file an outside system, without decisions. Only [`collect`], [`prove`] and [`deliver`] use them.
@@ -45,6 +45,7 @@ pub mod model;
 // The pure stages.
 pub mod decide;
 pub mod forecast;
+pub mod gate;
 pub mod overlay;
 pub mod simulate;
 

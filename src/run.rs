@@ -20,11 +20,12 @@ use crate::config::{Config, ConfigError};
 use crate::deliver::pull::{self, Desk};
 use crate::deliver::undone::{self, Undone};
 use crate::deliver::{Did, Owners, PLACES, Published, proposed};
+use crate::gate::{Gate, GateError};
 use crate::model::plan::stranded;
 use crate::model::{
     Change, Group, Held, HoldReason, Learned, Plan, Proven, Record, RefusalCode, RepoPath, Rhythm, Route, Study, Tree, Written,
 };
-use crate::{collect, decide, deliver, forecast, overlay, prove};
+use crate::{collect, decide, deliver, forecast, gate, overlay, prove};
 
 use declined::Declined;
 pub use explain::{Explained, Explanation, explain};
@@ -37,6 +38,7 @@ pub struct World {
     source: Source,
     kustomize: Option<Kustomize>,
     store: Store,
+    gate: Result<Gate, GateError>,
 }
 
 /// A plan with its edits and proofs: all that can be printed before anything is written.
@@ -47,6 +49,8 @@ pub struct Planned {
     pub groups: Vec<Group>,
     /// The studies that were made for it.
     pub studies: Vec<Study>,
+    /// Why the gate's policies could not be evaluated: everything is held then.
+    gate_failed: Option<GateError>,
     /// The commit that it was made on.
     base: CommitId,
     /// What reached the tracked branch, as GitHub and Git have it.
@@ -100,6 +104,7 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
     let undone = Undone::look(&plan, &kept, &tracked, &world.config.commit.email, patience, &world.repository, still)?;
     vetoes.extend(undone.vetoes);
     decide::hold(&mut plan, &vetoes, patience);
+    let gated = gate::route(&mut plan, world.gate.as_ref(), &snapshot, world.config.pull_request.prices.as_ref());
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
 
     let committed = snapshot.workloads.iter().filter(|workload| workload.policy.route(Rhythm::Floor) == Route::Commit);
@@ -114,7 +119,7 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         plan.held.extend(proven.held.iter().cloned());
         groups.push(Group { route, rhythm, proven });
     }
-    Ok(Planned { plan, groups, studies, base, declined, written: undone.written, pulls })
+    Ok(Planned { plan, groups, studies, gate_failed: gated.err(), base, declined, written: undone.written, pulls })
 }
 
 /// What a run came to. A failure after the plan does not hide what was written before it.
@@ -158,6 +163,10 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
 
 /// Delivers one group after the other, each on what the one before left.
 async fn deliver_all(world: &World, planned: &Planned, published: &mut Vec<Published>) -> anyhow::Result<()> {
+    if let Some(error) = &planned.gate_failed {
+        // What stands proposed stays as well: nobody says that it is unwanted.
+        return Err(anyhow!("nothing is written, since {error}"));
+    }
     let mut base = planned.base;
     // What fails for one group is no reason to leave the others.
     let mut outcome = Ok(());
@@ -236,7 +245,8 @@ impl World {
         }
         let repository = blocking(|| Repository::open(&settings, &config.cache()))?;
         let kustomize = Kustomize::find(&config.render).await.map_err(|error| ConfigError(error.to_string()))?;
-        Ok(Self { config, repository, forge, source, kustomize, store })
+        let gate = config.gate();
+        Ok(Self { config, repository, forge, source, kustomize, store, gate })
     }
 
     /// The config repository.

@@ -39,6 +39,11 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
     }
 
+    match config.gate() {
+        Ok(gate) => say(Outcome::Ok, "gate", &format!("{} policies", gate.packages()?.len()))?,
+        Err(error) => say(Outcome::Fail, "gate", &error.to_string())?,
+    }
+
     match Kustomize::find(&config.render).await {
         Ok(Some(kustomize)) => say(Outcome::Ok, "render", &kustomize.name())?,
         Ok(None) => {

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Prices, message, proposal as proposal_of, sparkline};
+use super::{message, proposal as proposal_of, sparkline};
 use crate::clients::git::CommitId;
 use crate::model::edit::Group;
 use crate::model::plan::Outlook;
-use crate::model::{Bytes, Change, Field, Held, Millicores, Patience, Plan, Proof, Proposal, Proposed, Resource, Signal, Value};
+use crate::model::{Change, Field, Held, Patience, Plan, Prices, Proof, Proposal, Proposed, Signal, Value};
 
 /// The most characters of a body.
 const MOST: usize = 65_536;
@@ -18,8 +18,6 @@ const MOST: usize = 65_536;
 const MOST_TITLE: usize = 256;
 /// The share of the body that the table, the charts and the machine's part may take each.
 const PARTS: usize = MOST / 4;
-/// Hours in a month, on average.
-const MONTH: f64 = 730.0;
 
 /// What a person may ask of us by ticking a box.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,7 +172,7 @@ fn table(text: &mut String, facts: &Facts, changes: &[&Change], room: &mut usize
     let row = |change: &&Change| {
         let outlook = outlook_of(facts.plan, change);
         let cost = facts.prices.map_or_else(String::new, |prices| {
-            let cost = outlook.and_then(|outlook| monthly(change, outlook, prices));
+            let cost = outlook.and_then(|outlook| change.monthly(outlook, prices));
             format!(" {} |", cost.map_or("–".to_owned(), |cost| format!("{cost:+.2} {}", cell(&prices.currency))))
         });
         let (before, after) =
@@ -345,26 +343,6 @@ fn outlook_of<'a>(plan: &'a Plan, change: &Change) -> Option<&'a Outlook> {
     let is_of = |outlook: &&Outlook| (&outlook.overlay, &outlook.workload) == (&change.overlay, &change.workload);
     // Of several signals the largest need wins.
     plan.outlooks.iter().filter(is_of).max_by_key(|outlook| outlook.floor)
-}
-
-/// What a change costs a month: floors as if nothing stood above them.
-fn monthly(change: &Change, outlook: &Outlook, prices: &Prices) -> Option<f64> {
-    let cores = |cpu: Millicores| cpu.cores() * prices.core_hour;
-    let gib = |memory: Bytes| memory.0 as f64 / f64::from(1 << 30) * prices.gib_hour;
-    let hourly = match (&change.field, change.from.as_ref()?, &change.to) {
-        (Field::Replicas | Field::MinReplicas | Field::MinReplicaCount, Value::Count(from), Value::Count(to)) => {
-            let replica = cores(outlook.requests.0) + gib(outlook.requests.1);
-            (f64::from(*to) - f64::from(*from)) * replica
-        }
-        (Field::Request { resource: Resource::Cpu, .. }, Value::Cpu(from), Value::Cpu(to)) => {
-            (cores(*to) - cores(*from)) * f64::from(outlook.now.max(1))
-        }
-        (Field::Request { resource: Resource::Memory, .. }, Value::Memory(from), Value::Memory(to)) => {
-            (gib(*to) - gib(*from)) * f64::from(outlook.now.max(1))
-        }
-        _ => return None,
-    };
-    Some(hourly * MONTH)
 }
 
 fn percent(share: f64) -> String {

@@ -202,6 +202,7 @@ pub fn reason(reason: &Reason) -> String {
         Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
         Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
         Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
+        Reason::Gated { policy, message } => format!("by pull request, says the gate's policy {policy}: {message}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
         Reason::Deferred { wanted, over } => {
             format!("lowered only to the most that was wanted in the last {}, though {wanted} would do now", span(*over))
@@ -261,6 +262,8 @@ pub fn held(why: &HoldReason) -> String {
             let percent = trimmed(band * 100.0, 0);
             format!("{by}; it rests until what it is made from has moved by {percent} %, or {}", until.format("%Y-%m-%d %H:%M UTC"))
         }
+        HoldReason::Gated { policy, message } => format!("held by the gate's policy {policy}: {message}"),
+        HoldReason::GateFailed { detail } => format!("nothing is written, since {detail}"),
         HoldReason::Paused { by } => format!("paused by {by}"),
         HoldReason::CoolingDown { until } => {
             format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))

@@ -81,6 +81,13 @@ pub enum Reason {
         /// What would be enough.
         wanted: u32,
     },
+    /// A policy of the gate has it go by pull request.
+    Gated {
+        /// Which.
+        policy: String,
+        /// Why.
+        message: String,
+    },
     /// How likely demand exceeds the floor within the window.
     Risk {
         /// With the floor as it is, 0–1.
@@ -169,6 +176,18 @@ pub enum HoldReason {
         band: f64,
         /// When the veto ends in any case.
         until: DateTime<Utc>,
+    },
+    /// A policy of the gate holds it.
+    Gated {
+        /// Which.
+        policy: String,
+        /// Why.
+        message: String,
+    },
+    /// The gate's policies cannot be evaluated: nothing is written.
+    GateFailed {
+        /// The error, with its remedy.
+        detail: String,
     },
     /// A switch stops all writing.
     Paused {
@@ -299,6 +318,7 @@ impl HoldReason {
             Self::Unchanged
                 | Self::TooSmall { .. }
                 | Self::Vetoed { .. }
+                | Self::Gated { .. }
                 | Self::Paused { .. }
                 | Self::CoolingDown { .. }
                 | Self::Deferred { .. }
@@ -319,6 +339,8 @@ impl HoldReason {
             Self::Unchanged => "unchanged",
             Self::TooSmall { .. } => "too-small",
             Self::Vetoed { .. } => "vetoed",
+            Self::Gated { .. } => "gated",
+            Self::GateFailed { .. } => "gate-failed",
             Self::Paused { .. } => "paused",
             Self::CoolingDown { .. } => "cooling-down",
             Self::Deferred { .. } => "deferred",

@@ -12,6 +12,7 @@ mod collect_prometheus;
 mod configuration;
 mod floors;
 mod forge;
+mod gate;
 mod git_client;
 mod histories;
 mod killed;

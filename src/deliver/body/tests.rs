@@ -2,7 +2,8 @@ use super::*;
 use crate::model::edit::{OverlayEdit, ProvenEdit};
 use crate::model::plan::Hindsight;
 use crate::model::{
-    HoldReason, ObjectRef, Place, Proven, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId, WorkloadKind,
+    Bytes, HoldReason, Millicores, ObjectRef, Place, Proven, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId,
+    WorkloadKind,
 };
 use chrono::TimeDelta;
 use expect_test::expect;

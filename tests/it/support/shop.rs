@@ -80,7 +80,8 @@ impl Shop {
     }
 
     /// Writes a configuration: the repository at `url`, then `more` YAML. History comes from the files unless `more` says `metrics:`, and
-    /// nothing is studied unless it says `decision:`.
+    /// nothing is
+    /// studied unless it says `decision:`, and no policy is asked unless it says `gate:`.
     pub(crate) fn configure(&self, repository: &str, more: &str) -> String {
         let mut text =
             format!("repository:\n{repository}overlays: [overlays]\nstate: {{path: {}}}\n{more}", self.path().join("state").display());
@@ -89,6 +90,9 @@ impl Shop {
         }
         if !more.contains("decision:") {
             text.push_str("decision: {studiesPerRun: 0}\n");
+        }
+        if !more.contains("gate:") {
+            text.push_str("gate: {shipped: false}\n");
         }
         let file = self.root.path().join("prescale.yaml");
         std::fs::write(&file, text).unwrap();

@@ -51,7 +51,7 @@ impl Small {
         git(&root.join("work"), &["commit", "-qm", "One workload"]);
         git(&root.join("work"), &["push", "-q", "origin", "HEAD:main"]);
         let config = format!(
-            "repository: {{url: 'file://{0}/config.git'}}\nstate: {{path: '{0}/state'}}\nmetrics: {{files: '{0}/history'}}\nrender: {{program: none}}\n",
+            "repository: {{url: 'file://{0}/config.git'}}\nstate: {{path: '{0}/state'}}\nmetrics: {{files: '{0}/history'}}\nrender: {{program: none}}\ngate: {{shipped: false}}\n",
             root.display()
         );
         std::fs::write(root.join("prescale.yaml"), config).unwrap();

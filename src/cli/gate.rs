@@ -1,0 +1,92 @@
+//! `prescale gate test`: runs the tests of Rego policies, as `opa test` would, on the engine that runs use.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand, ValueHint};
+use regex::Regex;
+
+use super::FAILED;
+use super::terminal::{print, styled};
+use crate::collect;
+use crate::gate::{self, Gate, Policy, Settings};
+
+const OK: Style = AnsiColor::Green.on_default();
+const FAIL: Style = AnsiColor::Red.on_default().bold();
+
+/// How long one test may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    #[command(subcommand)]
+    command: GateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum GateCommand {
+    /// Run the tests of policies: rules whose names begin with `test_`, beside the shipped policies
+    Test {
+        /// The folder of .rego files
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath, required = true)]
+        folders: Vec<PathBuf>,
+    },
+}
+
+impl GateArgs {
+    pub(super) fn execute(&self) -> anyhow::Result<ExitCode> {
+        let GateCommand::Test { folders } = &self.command;
+        let mut policies = Vec::new();
+        for folder in folders {
+            policies.extend(collect::rego(folder, true)?.into_iter().map(|(path, text)| Policy { path, text }));
+        }
+        let tests = tests_of(&policies)?;
+        if tests.is_empty() {
+            bail!(
+                "no rule begins with `test_` in {}",
+                folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+            );
+        }
+        // A policy of the same package takes the place of the shipped one.
+        let packages: Vec<Option<String>> = policies.iter().map(|policy| package_of(&policy.text)).collect();
+        let shipped = gate::shipped().into_iter().filter(|shipped| !packages.contains(&package_of(&shipped.text)));
+        let all: Vec<Policy> = shipped.chain(policies.iter().cloned()).collect();
+        let gate = Gate::new(&all, Settings::over(&serde_json::json!({}))?, LIMIT)?;
+        let mut failed = 0;
+        for (path, rule) in &tests {
+            let outcome = gate.holds(rule);
+            let (mark, why) = match &outcome {
+                Ok(true) => (styled(OK, "ok  "), String::new()),
+                Ok(false) => (styled(FAIL, "fail"), String::new()),
+                Err(error) => (styled(FAIL, "fail"), format!(": {error}")),
+            };
+            failed += usize::from(outcome != Ok(true));
+            print(&format!("{mark}  {}  ({path}){why}\n", rule.trim_start_matches("data.")))?;
+        }
+        print(&format!("{} passed, {failed} failed\n", tests.len() - failed))?;
+        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    }
+}
+
+/// The tests, by file.
+fn tests_of(policies: &[Policy]) -> anyhow::Result<Vec<(&str, String)>> {
+    let rule = Regex::new(r"(?m)^(test_\w+)").context("a pattern of ours")?;
+    let mut tests = Vec::new();
+    for policy in policies {
+        let Some(package) = package_of(&policy.text) else { continue };
+        for found in rule.find_iter(&policy.text) {
+            let name = format!("data.{package}.{}", found.as_str());
+            if !tests.iter().any(|(_, known)| *known == name) {
+                tests.push((policy.path.as_str(), name));
+            }
+        }
+    }
+    Ok(tests)
+}
+
+fn package_of(text: &str) -> Option<String> {
+    text.lines().find_map(|line| Some(line.strip_prefix("package ")?.trim().to_owned()))
+}

@@ -1,0 +1,140 @@
+//! What policies are told of a change: the document `input`, as `policies/gate/README.md` has it. What is not known is `null`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Datelike as _, Utc};
+use chrono_tz::Tz;
+use serde_json::{Map, Value as Json, json};
+
+use super::settings::Settings;
+use crate::model::plan::Outlook;
+use crate::model::{Change, Field, Observed, Plan, Prices, RepoPath, Rhythm, Route, Snapshot, Value, WorkloadId};
+
+/// The version of the document.
+const VERSION: u32 = 1;
+
+/// What is the same for all changes of a plan.
+pub(super) struct Inputs<'a> {
+    outlooks: BTreeMap<(&'a RepoPath, &'a WorkloadId), &'a Outlook>,
+    workloads: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
+    prices: Option<&'a Prices>,
+    time: Json,
+    plan: Json,
+}
+
+pub(super) fn of<'a>(plan: &'a Plan, snapshot: &'a Snapshot, prices: Option<&'a Prices>, settings: &Settings) -> Inputs<'a> {
+    let mut outlooks: BTreeMap<_, &Outlook> = BTreeMap::new();
+    for outlook in &plan.outlooks {
+        // Of several signals the largest need wins.
+        let known = outlooks.entry((&outlook.overlay, &outlook.workload)).or_insert(outlook);
+        if known.floor < outlook.floor {
+            *known = outlook;
+        }
+    }
+    let workloads = snapshot.workloads.iter().map(|one| ((&one.overlay, &one.rendered.id), workload(one))).collect();
+    let mut inputs = Inputs { outlooks, workloads, prices, time: time(plan.at, settings), plan: Json::Null };
+    inputs.plan = inputs.whole(plan, snapshot);
+    inputs
+}
+
+impl Inputs<'_> {
+    /// The document for one change.
+    pub(super) fn change(&self, change: &Change) -> Json {
+        let key = (&change.overlay, &change.workload);
+        let outlook = self.outlooks.get(&key);
+        let plain = |value: &Value| value.number().map_or_else(|| json!(value.to_string()), number);
+        let direction = match (change.from.as_ref().and_then(Value::number), change.to.number()) {
+            (Some(from), Some(to)) if from < to => "rise",
+            (Some(from), Some(to)) if from > to => "fall",
+            _ => "other",
+        };
+        let cost = self.prices.zip(outlook).and_then(|(prices, outlook)| change.monthly(outlook, prices));
+        json!({
+            "version": VERSION,
+            "change": {
+                "field": change.field.to_string(),
+                "kind": if change.field.rhythm() == Rhythm::Floor { "floor" } else { "template" },
+                "direction": direction,
+                "from": change.from.as_ref().map(plain),
+                "to": plain(&change.to),
+                "route": change.route,
+                "overlay": change.overlay,
+                "object": change.object,
+            },
+            "workload": self.workloads.get(&key),
+            "forecast": outlook.map(|outlook| json!({
+                "signal": outlook.signal.name(),
+                "model": outlook.model,
+                "expected": outlook.expected,
+                "peak": outlook.peak,
+                "capacity": outlook.capacity,
+                "floor": outlook.floor,
+                "now": outlook.now,
+            })),
+            "risk": change.risk().map(|(before, after)| json!({"before": before, "after": after})),
+            "cost": cost.zip(self.prices).map(|(delta, prices)| json!({"delta": delta, "currency": prices.currency})),
+            "time": self.time,
+            "plan": self.plan,
+            "cluster": null,
+            "argocd": null,
+            "slo": null,
+        })
+    }
+
+    /// What the run does as a whole.
+    fn whole(&self, plan: &Plan, snapshot: &Snapshot) -> Json {
+        let written = || plan.changes.iter().filter(|change| change.route != Route::Observe);
+        let changed: BTreeSet<_> = written().map(|change| (&change.overlay, &change.workload)).collect();
+        let moved = written().filter(|change| is_floor(&change.field)).filter_map(|change| {
+            let from = change.from.as_ref().and_then(Value::number).unwrap_or(0.0);
+            Some((change.to.number()? - from).abs())
+        });
+        let cost = self.prices.map(|prices| {
+            let each = written().filter_map(|change| change.monthly(self.outlooks.get(&(&change.overlay, &change.workload))?, prices));
+            json!({"delta": each.sum::<f64>(), "currency": prices.currency})
+        });
+        let now: u64 = self.outlooks.values().map(|outlook| u64::from(outlook.now)).sum();
+        json!({
+            "workloads": {"total": snapshot.workloads.len(), "changed": changed.len()},
+            "replicas": {"now": now, "moved": number(moved.sum())},
+            "cost": cost,
+        })
+    }
+}
+
+fn workload(observed: &Observed) -> Json {
+    let WorkloadId { namespace, kind, name } = &observed.rendered.id;
+    let days = observed.signals.iter().filter_map(|driven| Some(driven.demand.as_ref().ok()?.measured_span().num_days())).max();
+    json!({
+        "namespace": namespace,
+        "kind": kind.to_string(),
+        "name": name,
+        "annotations": observed.rendered.annotations,
+        "days": days,
+    })
+}
+
+fn is_floor(field: &Field) -> bool {
+    matches!(field, Field::Replicas | Field::MinReplicas | Field::MinReplicaCount)
+}
+
+/// A whole number without a fraction, so that messages show none.
+fn number(value: f64) -> Json {
+    if value.fract() == 0.0 && value.abs() < 2_f64.powi(53) { json!(value as i64) } else { json!(value) }
+}
+
+/// The instant, as UTC and by the clock of each zone that the settings' freezes name.
+fn time(at: DateTime<Utc>, settings: &Settings) -> Json {
+    const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let clock = |zone: Tz| {
+        let local = at.with_timezone(&zone);
+        json!({
+            "local": local.format("%Y-%m-%dT%H:%M").to_string(),
+            "date": local.format("%Y-%m-%d").to_string(),
+            "clock": local.format("%H:%M").to_string(),
+            "weekday": WEEKDAYS[local.weekday().num_days_from_monday() as usize],
+        })
+    };
+    let zones: Map<String, Json> = settings.zones().chain([Tz::UTC]).map(|zone| (zone.name().to_owned(), clock(zone))).collect();
+    json!({"at": at.to_rfc3339(), "in": zones})
+}
