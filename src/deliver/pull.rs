@@ -1,6 +1,6 @@
 //! The living pull request of a group: one at most, brought up to date in place.
 //!
-//! What stands is read, then the one next step is chosen by [`next`], a pure function, so that a run that died at any point is taken up by
+//! What stands is read, then the one next step is chosen by `next`, a pure function, so that a run that died at any point is taken up by
 //! the next one. Our branch holds one commit on the tracked branch, and moves by compare-and-swap on its exact tip. A branch that holds a
 //! commit of someone else is theirs.
 
