@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
 
 use crate::clients::git::{CommitId, Repository};
-use crate::clients::github::{Github, GithubError, Pull};
+use crate::clients::github::{Github, GithubError, Pull, State};
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
 use crate::collect::Source;
@@ -85,7 +85,11 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
     });
 
     for rhythm in [Rhythm::Floor, Rhythm::Template] {
-        let Some(standing) = proposed::standing(rhythm, &world.repository)? else { continue };
+        // A branch whose pull request was closed stands for nothing.
+        let open =
+            |pulls: &BTreeMap<_, Vec<Pull>>| pulls.get(&rhythm).is_some_and(|pulls| pulls.iter().any(|pull| pull.state == State::Open));
+        let is_closed = world.forge.is_some() && pulls.as_ref().is_ok_and(|pulls| !open(pulls));
+        let Some(standing) = proposed::standing(rhythm, &world.repository)?.filter(|_| !is_closed) else { continue };
         proposed::rest(&mut plan, &standing, patience.band, |plan, change| snapshot.most(plan, change));
         let kept = proposed::kept(&plan, &standing, |change| {
             snapshot.of(change).is_none_or(|workload| workload.policy.route(rhythm) == Route::PullRequest)

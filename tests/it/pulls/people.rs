@@ -147,13 +147,15 @@ fn a_pull_request_of_someone_else_is_theirs() {
 
 #[test]
 fn what_was_closed_stays_closed_when_metrics_go() {
-    let hub = Hub::new();
-    hub.run();
-    hub.forge.at(prescale::demo::START);
-    hub.forge.close(1);
-    std::fs::rename(hub.shop.path().join("history"), hub.shop.path().join("gone")).unwrap();
-    hub.try_run();
-    assert_eq!(hub.forge.pulls().len(), 1);
+    for days in [0, 8] {
+        let hub = Hub::new();
+        hub.run();
+        hub.forge.at(prescale::demo::START - TimeDelta::days(days));
+        hub.forge.close(1);
+        std::fs::rename(hub.shop.path().join("history"), hub.shop.path().join("gone")).unwrap();
+        hub.try_run();
+        assert_eq!(hub.forge.pulls().len(), 1, "{days} days ago");
+    }
 }
 
 #[test]
