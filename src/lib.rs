@@ -38,7 +38,8 @@
 //! 9. **Explained.** Each change and each non-change carries typed reasons; all words are made from them.
 //! 10. **Secrets never travel**: not in arguments, logs, commit texts, `.git/config` or reports.
 //! 11. **People win.** A commit of someone else on our branch stops us; a closed pull request, a revert or an edit by hand is a veto.
-//! 12. **`plan` never builds a writer.** It differs from `run` in nothing else.
+//! 12. **The gate only tightens.** A policy may send a change to review or hold it; one that fails holds everything.
+//! 13. **`plan` never builds a writer.** It differs from `run` in nothing else.
 
 pub mod model;
 
