@@ -49,7 +49,9 @@ impl Undone {
         let history = block_in_place(|| repository.history(plan.at - patience.span))?;
         let places: HashMap<String, usize> = history.iter().enumerate().map(|(place, commit)| (commit.id.to_string(), place)).collect();
         let is_tracked = |commit: CommitId| places.contains_key(&commit.to_string());
-        let mut written: Vec<Written> = history.iter().filter_map(|commit| committed(commit, repository, is_tracked)).flatten().collect();
+        // Of one instant, the newest commit counts.
+        let mut written: Vec<Written> =
+            history.iter().rev().filter_map(|commit| committed(commit, repository, is_tracked)).flatten().collect();
         written.extend(merged);
 
         let last = Written::last(kept.iter().chain(&written));

@@ -358,3 +358,16 @@ fn what_was_squashed_by_hand_is_known_from_its_words() {
     hub.try_run().says(0, &["vetoed"]);
     assert_eq!(hub.shop.file(path), before);
 }
+
+#[test]
+fn of_two_steps_at_one_instant_the_last_is_what_was_written() {
+    let small = Small::by("commit", 2, "signal: requests, capacityPerReplica: 10");
+    small.configure("decision: {studiesPerRun: 0}\n");
+    small.history("requests", |_| 60.0);
+    small.run(0);
+    let first = small.replicas();
+    small.run(0);
+    assert!(small.replicas() > first && first > 2, "a large rise is taken in steps");
+    small.set(0, first);
+    assert_eq!((held(&small.run(0)), small.replicas()), (vec!["vetoed".to_owned()], first));
+}
