@@ -235,14 +235,15 @@ impl Config {
     /// The gate's policies, compiled.
     pub fn gate(&self) -> Result<Gate, GateError> {
         let GateSettings { shipped, policies, settings, timeout } = &self.gate;
-        let mut all = if *shipped { gate::shipped() } else { Vec::new() };
+        let mut own = Vec::new();
         for folder in policies {
             let found = collect::rego(folder, false).map_err(|error| GateError::new(format!("{error:#}")))?;
             if found.is_empty() {
                 return Err(GateError::new(format!("`gate.policies`: no file in `{}` ends in .rego", folder.display())));
             }
-            all.extend(found.into_iter().map(|(path, text)| Policy { path, text }));
+            own.extend(found.into_iter().map(|(path, text)| Policy { path, text }));
         }
+        let all = if *shipped { gate::beside_shipped(own) } else { own };
         Gate::new(&all, gate::Settings::over(settings)?, *timeout)
     }
 

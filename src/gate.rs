@@ -7,6 +7,7 @@
 mod input;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -69,6 +70,26 @@ pub fn shipped() -> Vec<Policy> {
     SHIPPED.iter().map(|(name, text)| Policy { path: format!("policies/gate/{name}"), text: (*text).to_owned() }).collect()
 }
 
+/// The shipped policies and a user's; one of the same package takes the place of the shipped one.
+pub fn beside_shipped(own: Vec<Policy>) -> Vec<Policy> {
+    let is_replaced = |shipped: &Policy| own.iter().any(|own| own.package() == shipped.package());
+    let mut all: Vec<Policy> = shipped().into_iter().filter(|shipped| !is_replaced(shipped)).collect();
+    all.extend(own);
+    all
+}
+
+impl Policy {
+    /// The package that it says it is of.
+    pub fn package(&self) -> Option<&str> {
+        self.text.lines().find_map(|line| Some(line.strip_prefix("package ")?.trim()))
+    }
+
+    /// Whether it holds tests, which no run asks.
+    fn is_test(&self) -> bool {
+        self.path.ends_with("_test.rego")
+    }
+}
+
 /// What a policy says of a change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Said {
@@ -96,17 +117,27 @@ impl Gate {
         engine.set_strict_builtin_errors(true);
         let check_interval = NonZeroU32::new(CHECK_EVERY).unwrap_or(NonZeroU32::MIN);
         engine.set_execution_timer_config(ExecutionTimerConfig { limit, check_interval });
-        for Policy { path, text } in policies {
+        for policy in policies {
+            let Policy { path, text } = policy;
+            let wrong = |why: String| GateError(format!("the gate's policy `{path}` {why}"));
             if text.contains("rand.intn") {
-                return Err(GateError(format!("the gate's policy `{path}` uses `rand.intn`: the same inputs must give the same answer")));
+                return Err(wrong("uses `rand.intn`: the same inputs must give the same answer".to_owned()));
             }
-            let package = engine
-                .add_policy(path.clone(), text.clone())
-                .map_err(|error| GateError(format!("the gate's policy `{path}` is no Rego: {}", first_lines(&error))))?;
-            if !format!("{package}.").starts_with(&format!("{ROOT}.")) && !package.ends_with("_test") {
-                return Err(GateError(format!(
-                    "the gate's policy `{path}` is in package `{package}`: only those below `prescale.gate` are asked"
+            let package =
+                engine.add_policy(path.clone(), text.clone()).map_err(|error| wrong(format!("is no Rego: {}", first_lines(&error))))?;
+            if policy.is_test() {
+                continue;
+            }
+            // One that would never be asked would not hold.
+            if package.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('.')).is_none_or(|name| name.contains(['.', '['])) {
+                return Err(wrong(format!(
+                    "is in `{}`: only packages right below `prescale.gate` are asked",
+                    package.trim_start_matches("data.")
                 )));
+            }
+            let says = |rule| engine.has_declared_rule_rooted_at(path, rule).map_err(|error| wrong(first_lines(&error)));
+            if !says("hold")? && !says("pull_request")? {
+                return Err(wrong("says neither `hold` nor `pull_request`".to_owned()));
             }
         }
         let data = serde_json::json!({"prescale": {"settings": settings.json()}}).to_string();
@@ -217,20 +248,16 @@ fn said_of(plan: &Plan, gate: &Gate, snapshot: &Snapshot, prices: Option<&Prices
 
 /// A floor and the ceiling that rises with it go the same way, the slower one's.
 fn together(changes: &mut [Change]) {
-    let ceilings: Vec<(usize, Change)> = changes
-        .iter()
-        .enumerate()
-        .filter(|(_, change)| matches!(change.field, Field::MaxReplicas | Field::MaxReplicaCount))
-        .map(|(place, change)| (place, change.clone()))
-        .collect();
-    for (place, ceiling) in ceilings {
-        let is_floor = |change: &Change| {
-            matches!(change.field, Field::MinReplicas | Field::MinReplicaCount)
-                && (&change.overlay, &change.object) == (&ceiling.overlay, &ceiling.object)
-        };
-        let Some(floor) = changes.iter().position(is_floor) else { continue };
-        let route = changes[floor].route.min(ceiling.route);
-        (changes[floor].route, changes[place].route) = (route, route);
+    let of = |change: &Change| (change.overlay.clone(), change.object.clone());
+    let is_ceiling = |change: &&Change| matches!(change.field, Field::MaxReplicas | Field::MaxReplicaCount);
+    let mut slowest: BTreeMap<_, Route> = changes.iter().filter(is_ceiling).map(|ceiling| (of(ceiling), ceiling.route)).collect();
+    let is_bound =
+        |change: &Change| matches!(change.field, Field::MinReplicas | Field::MinReplicaCount | Field::MaxReplicas | Field::MaxReplicaCount);
+    for change in changes.iter().filter(|change| is_bound(change)) {
+        slowest.entry(of(change)).and_modify(|route| *route = change.route.min(*route));
+    }
+    for change in changes.iter_mut().filter(|change| is_bound(change)) {
+        change.route = slowest.get(&of(change)).copied().unwrap_or(change.route);
     }
 }
 

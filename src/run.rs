@@ -306,8 +306,8 @@ impl World {
     /// Edits a commit's tree in memory and proves the edits, and leaves the floors that cannot stand without what was refused.
     async fn edit(&self, changes: &[Change], mend: &[RepoPath], tree: &Tree, base: CommitId) -> anyhow::Result<Proven> {
         let proven = self.edit_each(changes, mend, tree, base).await?;
-        let (done, gone): (Vec<Change>, Vec<Change>) =
-            changes.iter().cloned().partition(|change| proven.changes().any(|(sited, _)| sited.change == *change));
+        let is_gone = |change: &Change| proven.held.iter().any(|held| held.is_of(change));
+        let (gone, done): (Vec<Change>, Vec<Change>) = changes.iter().cloned().partition(is_gone);
         let (stand, stranded) = leave_stranded(done, &gone, &proven.held);
         if stranded.is_empty() {
             return Ok(proven);

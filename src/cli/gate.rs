@@ -50,11 +50,7 @@ impl GateArgs {
                 folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
             );
         }
-        // A policy of the same package takes the place of the shipped one.
-        let packages: Vec<Option<String>> = policies.iter().map(|policy| package_of(&policy.text)).collect();
-        let shipped = gate::shipped().into_iter().filter(|shipped| !packages.contains(&package_of(&shipped.text)));
-        let all: Vec<Policy> = shipped.chain(policies.iter().cloned()).collect();
-        let gate = Gate::new(&all, Settings::over(&serde_json::json!({}))?, LIMIT)?;
+        let gate = Gate::new(&gate::beside_shipped(policies.clone()), Settings::over(&serde_json::json!({}))?, LIMIT)?;
         let mut failed = 0;
         for (path, rule) in &tests {
             let outcome = gate.holds(rule);
@@ -76,7 +72,7 @@ fn tests_of(policies: &[Policy]) -> anyhow::Result<Vec<(&str, String)>> {
     let rule = Regex::new(r"(?m)^(test_\w+)").context("a pattern of ours")?;
     let mut tests = Vec::new();
     for policy in policies {
-        let Some(package) = package_of(&policy.text) else { continue };
+        let Some(package) = policy.package() else { continue };
         for found in rule.find_iter(&policy.text) {
             let name = format!("data.{package}.{}", found.as_str());
             if !tests.iter().any(|(_, known)| *known == name) {
@@ -85,8 +81,4 @@ fn tests_of(policies: &[Policy]) -> anyhow::Result<Vec<(&str, String)>> {
         }
     }
     Ok(tests)
-}
-
-fn package_of(text: &str) -> Option<String> {
-    text.lines().find_map(|line| Some(line.strip_prefix("package ")?.trim().to_owned()))
 }

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::GateError;
+use crate::model::RepoPath;
+use crate::model::nearest::nearest;
 
 /// What the shipped policies go by.
 const SHIPPED: &str = include_str!("../../policies/gate/settings.yaml");
@@ -30,8 +32,8 @@ struct Freeze {
     time_zone: String,
     #[serde(default, rename = "why")]
     _why: String,
-    #[serde(default, rename = "overlays")]
-    _overlays: Vec<String>,
+    #[serde(default)]
+    overlays: Vec<String>,
     #[serde(default)]
     allow: Vec<String>,
 }
@@ -44,12 +46,15 @@ impl Settings {
     /// The shipped ones with these laid over them, key by key.
     pub fn over(own: &Json) -> Result<Self, GateError> {
         let mut json: Json = serde_yaml::from_str(SHIPPED).map_err(|error| GateError(format!("the shipped settings: {error}")))?;
-        lay(&mut json, own);
+        if !own.is_null() {
+            lay(&mut json, own, "gate.settings", true)?;
+        }
         let mut zones = Vec::new();
         for (n, freeze) in json["freezes"].as_array().into_iter().flatten().enumerate() {
             // A freeze that is not understood would not hold.
             let wrong = |why: String| GateError(format!("`gate.settings.freezes[{n}]` cannot be used: {why}"));
-            let Freeze { from, to, time_zone, allow, .. } = Freeze::deserialize(freeze).map_err(|error| wrong(error.to_string()))?;
+            let Freeze { from, to, time_zone, overlays, allow, .. } =
+                Freeze::deserialize(freeze).map_err(|error| wrong(error.to_string()))?;
             for instant in [&from, &to] {
                 let is_whole = instant.len() == 16 && NaiveDateTime::parse_from_str(instant, LOCAL).is_ok();
                 if !is_whole {
@@ -58,6 +63,11 @@ impl Settings {
             }
             if from >= to {
                 return Err(wrong(format!("it ends at {to}, before it begins at {from}")));
+            }
+            let is_folder =
+                |folder: &String| RepoPath::parse(folder).is_some_and(|path| path.as_str() == folder && path != RepoPath::root());
+            if let Some(other) = overlays.iter().find(|folder| !is_folder(folder)) {
+                return Err(wrong(format!("`{other}` is no folder such as overlays/prod; for all of them leave `overlays` out")));
             }
             if let Some(other) = allow.iter().find(|direction| !["rise", "fall", "other"].contains(&direction.as_str())) {
                 return Err(wrong(format!("`{other}` is no direction: rise, fall or other")));
@@ -77,15 +87,37 @@ impl Settings {
     }
 }
 
-/// Lays one document over another: objects key by key, anything else as a whole.
-fn lay(under: &mut Json, over: &Json) {
+/// Lays one document over another, objects key by key, anything else as a whole. Where the shipped policies look for a key or a kind of value,
+/// another one would not do what its writer meant; only at the top may there be `more`, for a user's own policies.
+fn lay(under: &mut Json, over: &Json, path: &str, more: bool) -> Result<(), GateError> {
     match (under, over) {
         (Json::Object(under), Json::Object(over)) => {
             for (key, value) in over {
-                lay(under.entry(key.clone()).or_insert(Json::Null), value);
+                let path = format!("{path}.{key}");
+                match under.get_mut(key) {
+                    Some(under) => lay(under, value, &path, false)?,
+                    None if more => drop(under.insert(key.clone(), value.clone())),
+                    None => {
+                        let near = nearest(key, under.keys().map(String::as_str))
+                            .map_or_else(String::new, |near| format!(": do you mean `{near}`?"));
+                        return Err(GateError(format!("`{path}` is unknown{near}")));
+                    }
+                }
             }
         }
-        (under, over) if !over.is_null() || !under.is_object() => *under = over.clone(),
-        _ => {}
+        (under, over) if under.is_null() || kind(under) == kind(over) => *under = over.clone(),
+        (under, over) => return Err(GateError(format!("`{path}` is {over}: it must be {}", kind(under)))),
+    }
+    Ok(())
+}
+
+fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "nothing",
+        Json::Bool(_) => "true or false",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "a section",
     }
 }

@@ -176,11 +176,27 @@ fn what_cannot_be_evaluated_holds_everything_and_says_so() {
         Ran::of(small.command("plan", 0).arg("--strict")).says(3, &[says]);
         Ran::of(&mut small.command("doctor", 0)).says(1, &["fail gate"]);
     }
+    for (package, rule, says) in [
+        ("prescale.gate", "hold contains \"x\" if true", "right below `prescale.gate`"),
+        ("prescale.gate.team.mine", "hold contains \"x\" if true", "right below `prescale.gate`"),
+        ("prescale.gates.mine", "hold contains \"x\" if true", "right below `prescale.gate`"),
+        ("mine_test", "hold contains \"x\" if true", "right below `prescale.gate`"),
+        ("prescale.gate.mine", "holds contains \"x\" if true", "says neither `hold` nor `pull_request`"),
+    ] {
+        std::fs::write(policies.join("mine.rego"), format!("package {package}\n\nimport rego.v1\n\n{rule}\n")).unwrap();
+        with(&own);
+        Ran::of(&mut small.command("run", 0)).says(1, &["nothing is written, since", says]);
+        assert_eq!(small.replicas(), 2, "{package}");
+    }
     for (settings, says) in [
         ("policies: [/nowhere]", "cannot read the policies in `/nowhere`"),
         ("settings: {freezes: [{from: 2026-12-20, to: 2027-01-02T06:00}]}", "no local time"),
         ("settings: {freezes: [{from: 2026-12-20T00:00, to: 2027-01-02T06:00, timeZone: Berlin}]}", "`Berlin` is no time zone"),
         ("settings: {freezes: [{from: 2027-12-20T00:00, to: 2027-01-02T06:00}]}", "before it begins"),
+        ("settings: {freezes: {from: 2026-12-20T00:00}}", "`gate.settings.freezes` is"),
+        ("settings: {freezes: [{from: 2026-12-20T00:00, to: 2027-01-02T06:00, overlays: [overlays/prod/]}]}", "is no folder"),
+        ("settings: {scaleIn: {shares: 0.1}}", "`gate.settings.scaleIn.shares` is unknown: do you mean `share`?"),
+        ("settings: {scaleIn: {share: half}}", "`gate.settings.scaleIn.share` is \"half\": it must be a number"),
         ("settings: {freezes: [{form: 2026-12-20T00:00, to: 2027-01-02T06:00}]}", "form"),
     ] {
         with(settings);

@@ -12,5 +12,4 @@ for document in task["inputs"]:
     engine.add_data({"prescale": {"settings": task["settings"]}})
     engine.set_input(document)
     output = json.loads(str(engine.query("found = data.prescale.gate")))
-    bindings = output["bindings"] if isinstance(output, dict) else output[0]["bindings"]
-    print(json.dumps(bindings["found"]))
+    print(json.dumps(output["bindings"]["found"]))

@@ -45,6 +45,8 @@ fn an_app_is_lent_a_token_and_no_secret_travels() {
     let ran = Ran::of(prescale(&["run", "--config", &config, "--at", &now()]).env("PRESCALE_LOG", "trace"));
     ran.says(0, &["Updated pull request #1"]);
     assert_eq!(with_token["number"], 1);
+    let asked = hub.forge.log().into_iter().find(|call| call.path.ends_with("/access_tokens")).and_then(|call| call.body).unwrap();
+    assert_eq!(asked["permissions"]["members"], "read", "teams are asked to review: {asked}");
     let lent = hub.forge.log().iter().filter_map(|call| call.token().map(str::to_owned)).collect::<BTreeSet<_>>();
     let pem = std::fs::read_to_string(&key).unwrap();
     let secrets: Vec<&str> = pem.lines().skip(1).take(2).chain(lent.iter().map(String::as_str)).collect();
