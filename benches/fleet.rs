@@ -10,10 +10,12 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta};
 use prescale::clients::store::Store;
+use prescale::model::Lead;
+use prescale::model::origin::Origins;
 use prescale::model::policy::API_VERSION;
 use prescale::model::snapshot::Driven;
 use prescale::model::{
-    Censored, Container, Hpa, HpaMetric, Learned, Millicores, NoStudy, ObjectRef, Observed, Place, Plan, RenderedWorkload, RepoPath, Route,
+    Censored, Container, Hpa, HpaMetric, Learned, Millicores, NoStudy, ObjectRef, Observed, Plan, RenderedWorkload, RepoPath, Route,
     Scaler, Series, Signal, Snapshot, WorkloadId, WorkloadKind, on_all_cores,
 };
 use prescale::{decide, forecast, gate};
@@ -31,7 +33,7 @@ fn main() {
         now: DateTime::from_timestamp(END, 0).expect("an instant"),
         workloads: on_all_cores(&numbers, |number| observed(*number)),
         amiss: vec![],
-        past: vec![],
+        ..Snapshot::default()
     };
     let folder = tempfile::tempdir().expect("a folder for the state");
     let store = Store::open(folder.path()).expect("a state");
@@ -114,13 +116,18 @@ fn observed(number: u64) -> Observed {
             fields: vec![],
         },
         policy: serde_yaml::from_str(&policy).expect("a policy"),
-        policy_place: Place { path: path("overlays/prod/scaling.yaml"), line: Some(1) },
+        origins: Origins::default(),
         signals: vec![Driven { signal: Signal::Cpu, capacity: None, demand: Ok(demand.known_at(END)), study: Err(NoStudy::NotYet) }],
         usage: BTreeMap::new(),
         censored: Censored::default(),
         restarts: None,
         troubles: vec![],
         startup: None,
+        cpu: None,
+        pods: None,
+        lead: Lead::default(),
+        live: None,
+        deploys: vec![],
     }
 }
 

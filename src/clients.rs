@@ -1,5 +1,6 @@
 //! One file an outside system. No decisions and no policy words live here.
 
+pub mod cluster;
 pub mod git;
 pub mod github;
 pub mod kustomize;

@@ -1,6 +1,8 @@
 //! History of the workloads that policies name, from Prometheus or from files. One workload's failure is data, never an error of the run.
 
+mod argocd;
 mod censored;
+mod cluster;
 mod files;
 mod policies;
 mod prometheus;
@@ -21,6 +23,8 @@ use crate::model::policy::duration;
 use crate::model::snapshot::Usage;
 use crate::model::{Censored, HoldReason, Series, Signal, WorkloadId};
 
+pub use argocd::{Made, Tracked};
+pub use cluster::{READ, unseen};
 pub use policies::{Governed, governed};
 pub use rego::rego;
 pub use snapshot::snapshot;

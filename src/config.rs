@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::{Case, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::clients::{git, github, kustomize};
+use crate::clients::{cluster, git, github, kustomize};
 use crate::gate::{Gate, GateError, Policy};
 use crate::model::nearest::with_nearest;
 use crate::model::policy::{delta, duration};
@@ -30,6 +30,8 @@ pub struct Config {
     pub overlays: Folders,
     /// Where history comes from.
     pub metrics: collect::Settings,
+    /// Which cluster is read, beside Git and metrics.
+    pub cluster: cluster::Settings,
     /// When decisions are made and when they take effect.
     pub decision: Decision,
     /// Which policies decide on routes.
@@ -205,6 +207,9 @@ impl Config {
         }
         if self.decision.lead_time > Duration::from_secs(86_400) {
             return wrong("`decision.leadTime` must be at most 1d");
+        }
+        if !(1..=5000).contains(&self.cluster.page_size) {
+            return wrong("`cluster.pageSize` must lie between 1 and 5000");
         }
         if self.overlays.0.is_empty() {
             return wrong("`overlays` is empty: name at least one folder, or leave it out for all");

@@ -1,8 +1,11 @@
 //! From what is known and forecast to a [`Plan`]. Pure and total: trouble with one workload is a [`Held`], never an error.
 
 mod budget;
+mod degraded;
 mod guards;
 mod hpa;
+mod learned;
+mod live;
 mod need;
 mod replicas;
 mod requests;
@@ -21,6 +24,7 @@ use crate::model::{
 use guards::Past;
 
 pub use budget::Budget;
+pub use degraded::take_back;
 pub use hpa::{Hpa, Running};
 pub use need::{Carrier, Curve, Need, Sizes, replicas_for, staffed, worth};
 pub use replicas::capacity;
@@ -69,7 +73,7 @@ pub fn plan(snapshot: &Snapshot, outlook: impl IntoIterator<Item = Vec<Result<Fo
             plan.outlooks.extend(outlooks);
             let paused = paused_by(workload, settings);
             for decision in decisions {
-                decision.enter(workload, paused.as_deref(), &mut plan);
+                decision.enter(workload, paused.as_deref(), snapshot, &mut plan);
             }
         }
     }
@@ -86,7 +90,7 @@ fn one(
     let past = past.get(&(&workload.overlay, &workload.rendered.id));
     let (outlooks, mut decisions) = replicas::decide(workload, foreseen, past.unwrap_or(&Past::default()), snapshot);
     decisions.extend(tuning::decide(workload));
-    decisions.extend(requests::decide(workload, snapshot.now));
+    decisions.extend(requests::decide(workload, snapshot));
     // What failed besides the demand; where that failed as well, one cause is told once.
     if workload.is_measured() {
         let mut troubles = workload.troubles.clone();
@@ -120,7 +124,7 @@ impl Decision {
         Self::Hold { field: None, wanted: None, why }
     }
 
-    fn enter(self, workload: &Observed, paused: Option<&str>, plan: &mut Plan) {
+    fn enter(self, workload: &Observed, paused: Option<&str>, snapshot: &Snapshot, plan: &mut Plan) {
         let (id, overlay) = (workload.rendered.id.clone(), workload.overlay.clone());
         match (self, paused) {
             (Self::Change { field, to, .. }, Some(by)) => {
@@ -129,7 +133,20 @@ impl Decision {
             }
             (Self::Change { object, field, from, to, reasons }, None) => {
                 let route = workload.policy.route(field.rhythm());
-                plan.changes.push(Change { workload: id, object, overlay, field, from, to, reasons, route });
+                let mut change = Change { workload: id, object, overlay, field, from, to, reasons, route };
+                match live::hold(workload, &change, snapshot) {
+                    None => {
+                        change.reasons.extend(live::remarks(workload));
+                        plan.changes.push(change);
+                    }
+                    Some(why) => plan.held.push(Held {
+                        workload: change.workload,
+                        overlay: change.overlay,
+                        field: Some(change.field),
+                        wanted: Some(change.to),
+                        why,
+                    }),
+                }
             }
             (Self::Hold { field, wanted, why }, _) => plan.held.push(Held { workload: id, overlay, field, wanted, why }),
         }

@@ -34,7 +34,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::policy::delta;
 use crate::model::snapshot::Driven;
-use crate::model::{BATCH, Calendar, Censored, Foreseen, HoldReason, Learned, Observed, Series, Snapshot, Window, on_all_cores};
+use crate::model::{
+    BATCH, Calendar, Censored, Foreseen, HoldReason, Learned, Observed, Rhythm, Route, Series, Snapshot, Window, on_all_cores,
+};
 use task::Task;
 
 pub use calibration::{Calibration, WANTED};
@@ -80,8 +82,16 @@ pub struct Settings {
 impl Settings {
     /// The window that a decision on this workload at `now` must cover.
     pub fn window(&self, workload: &Observed, now: DateTime<Utc>) -> Window {
-        let lead = workload.policy.spec.lead_time.map_or(self.lead, delta);
-        Window::of_decision(now, workload.startup.map_or(lead, |startup| lead.max(startup)), self.every)
+        let startup = workload.startup.or_else(|| workload.lead.startup()).unwrap_or_default();
+        // How long people take to merge is not measured.
+        let measured = workload.lead.total().filter(|_| workload.policy.route(Rhythm::Floor) == Route::Commit);
+        let lead = match (workload.policy.spec.lead_time, measured) {
+            (Some(lead), _) => delta(lead).max(startup),
+            // By whole minutes, which do not change with each start.
+            (None, Some(total)) => TimeDelta::minutes((total.num_seconds() + 59) / 60).max(startup),
+            (None, None) => self.lead.max(startup),
+        };
+        Window::of_decision(now, lead, self.every)
     }
 }
 

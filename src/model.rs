@@ -13,15 +13,20 @@
 //! | veto | [`Veto`]: what people decided against |
 //! | refusal | [`Refusal`]: what cannot be edited safely, with a stable code, a file and a line |
 
+pub mod argocd;
 pub mod calendar;
 pub mod censored;
+pub mod cluster;
 mod cores;
 pub mod demand;
+pub mod deploys;
 pub mod edit;
 pub mod field;
 pub mod forecast;
+pub mod lead;
 mod learned;
 pub mod nearest;
+pub mod origin;
 pub mod plan;
 pub mod policy;
 mod price;
@@ -40,22 +45,25 @@ pub mod study;
 pub mod tree;
 pub mod value;
 mod veto;
+pub mod windows;
 pub mod workload;
 
 pub use calendar::Calendar;
 pub use censored::{Cause, Censored};
 pub use cores::{BATCH, on_all_cores};
 pub use demand::Demand;
+pub use deploys::{Deploys, NotNow};
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};
 pub use forecast::{Analogue, Borrowed, Forecast, Foreseen, Window};
+pub use lead::Lead;
 pub use learned::Learned;
 pub use plan::{Change, Held, Plan, Proof, Route, Site, SiteKind};
 pub use policy::{ScalingPolicy, Signal};
 pub use price::Prices;
 pub use proposal::{Proposal, Proposed};
 pub use quantity::{Bytes, Millicores, Resource};
-pub use reason::{HoldReason, Reason};
+pub use reason::{HoldReason, Limit, Reason};
 pub use record::{Record, Written};
 pub use refusal::{Place, Refusal, RefusalCode};
 pub use rendered::{Container, Hpa, HpaMetric, Rendered, RenderedWorkload, ScaledObject, Scaler};
@@ -67,4 +75,5 @@ pub use study::{Aim, HpaSetting, NoStudy, Study, Subject, Tuning};
 pub use tree::{Entry, FileMode, RepoPath, Tree};
 pub use value::{Percent, Quantity, Stabilization, Value, ValueType};
 pub use veto::{Basis, Input, Patience, Veto, Vetoed, VetoedBy};
+pub use windows::{Freeze, Weekly, Windows};
 pub use workload::{ObjectRef, WorkloadId, WorkloadKind};

@@ -44,4 +44,4 @@ pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
 pub use edit::{Scope, edit, mend};
 pub use owners::{Ownership, owners};
 pub use still::still_as_planned;
-pub use survey::{overlays, survey};
+pub use survey::{leaves, overlays, survey};

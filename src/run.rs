@@ -11,11 +11,12 @@ use anyhow::anyhow;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
 
+use crate::clients::cluster::Cluster;
 use crate::clients::git::{CommitId, Repository};
 use crate::clients::github::{Github, GithubError, Pull, State};
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
-use crate::collect::Source;
+use crate::collect::{Source, Tracked};
 use crate::config::{Config, ConfigError};
 use crate::deliver::pull::{self, Desk};
 use crate::deliver::undone::{self, Undone};
@@ -36,6 +37,7 @@ pub struct World {
     repository: Repository,
     forge: Option<Github>,
     source: Source,
+    cluster: Option<Cluster>,
     kustomize: Option<Kustomize>,
     store: Store,
     gate: Result<Gate, GateError>,
@@ -49,6 +51,8 @@ pub struct Planned {
     pub groups: Vec<Group>,
     /// The studies that were made for it.
     pub studies: Vec<Study>,
+    /// What could not be seen, and what is odd about what deploys the overlays.
+    pub notices: Vec<String>,
     /// Why the gate's policies could not be evaluated: everything is held then.
     gate_failed: Option<GateError>,
     /// The commit that it was made on.
@@ -72,7 +76,14 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
     let tree = blocking(|| world.repository.tree(base))?;
     let past = world.store.records(now, TimeDelta::days(8)).await?;
 
-    let mut snapshot = collect::snapshot(&world.source, &world.config.metrics, &tree, &world.config.overlays.0, past, now).await?;
+    let (sources, hash) = ((&world.source, world.cluster.as_ref()), base.to_string());
+    let url = world.config.repository()?.url.to_string();
+    let committed = |commit: &str| {
+        let commit = world.repository.commit_of(commit.parse().ok()?).ok()?;
+        Some((commit.at, commit.parents.first().map(ToString::to_string)))
+    };
+    let tracked = Tracked { repository: &url, branch: world.repository.branch(), base: &hash, committed: &committed };
+    let mut snapshot = collect::snapshot(sources, &world.config.metrics, (&tree, tracked), &world.config.overlays.0, past, now).await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
     let patience = world.config.patience();
     let pulls = world.pulls(now - patience.span).await;
@@ -92,7 +103,9 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         let Some(standing) = proposed::standing(rhythm, &world.repository)?.filter(|_| !is_closed) else { continue };
         proposed::rest(&mut plan, &standing, patience.band, |plan, change| snapshot.most(plan, change));
         let kept = proposed::kept(&plan, &standing, |change| {
-            snapshot.of(change).is_none_or(|workload| workload.policy.route(rhythm) == Route::PullRequest)
+            // What is taken back goes by pull request whatever the route.
+            let is_inverse = standing.changes.iter().any(|one| one.is_inverse() && one.is_of(change));
+            is_inverse || snapshot.of(change).is_none_or(|workload| workload.policy.route(rhythm) == Route::PullRequest)
         });
         plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
     }
@@ -105,8 +118,15 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
     let tracked: Vec<Pull> = all.into_iter().filter(|pull| pull.base.name == world.repository.branch()).collect();
     let still = |at: CommitId, changes: Vec<Change>| Ok(overlay::still_as_planned(changes.into_iter(), &world.repository.tree(at)?).0);
     let kept = world.store.written().await?;
-    let undone = Undone::look(&plan, &kept, &tracked, &world.config.commit.email, patience, &world.repository, still)?;
+    let unwell = snapshot.workloads.iter().any(|workload| workload.deploys.iter().any(|deploys| deploys.degraded_by().is_some()));
+    let undone = Undone::look((&plan, unwell), &kept, &tracked, &world.config.commit.email, patience, &world.repository, still)?;
     vetoes.extend(undone.vetoes);
+    vetoes.extend(decide::take_back(
+        &mut plan,
+        &snapshot,
+        &world.config.decide(),
+        Written::last(kept.iter().chain(&undone.written)).into_values(),
+    ));
     decide::hold(&mut plan, &vetoes, patience);
     let gated = gate::route(&mut plan, world.gate.as_ref(), &snapshot, world.config.pull_request.prices.as_ref());
     tracing::info!(changes = plan.changes.len(), held = plan.held.len(), "decided");
@@ -123,7 +143,17 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         plan.held.extend(proven.held.iter().cloned());
         groups.push(Group { route, rhythm, proven });
     }
-    Ok(Planned { plan, groups, studies, gate_failed: gated.err(), base, declined, written: undone.written, pulls })
+    Ok(Planned {
+        plan,
+        groups,
+        studies,
+        notices: snapshot.notices,
+        gate_failed: gated.err(),
+        base,
+        declined,
+        written: undone.written,
+        pulls,
+    })
 }
 
 /// What a run came to. A failure after the plan does not hide what was written before it.
@@ -249,8 +279,9 @@ impl World {
         }
         let repository = blocking(|| Repository::open(&settings, &config.cache()))?;
         let kustomize = Kustomize::find(&config.render).await.map_err(|error| ConfigError(error.to_string()))?;
+        let cluster = Cluster::connect(&config.cluster).await.map_err(|error| ConfigError(error.to_string()))?;
         let gate = config.gate();
-        Ok(Self { config, repository, forge, source, kustomize, store, gate })
+        Ok(Self { config, repository, forge, source, cluster, kustomize, store, gate })
     }
 
     /// The config repository.

@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
+use crate::clients::cluster::Cluster;
 use crate::clients::git::Repository;
 use crate::clients::github::Github;
 use crate::clients::kustomize::Kustomize;
@@ -65,6 +66,10 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         },
     }
 
+    for (outcome, detail) in cluster(&config).await {
+        say(outcome, "cluster", &detail)?;
+    }
+
     let settings = match config.repository() {
         Ok(settings) => settings,
         Err(error) => {
@@ -82,10 +87,14 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         Ok((tree, head)) => {
             let found = format!("branch `{}` at {:.12}; whether a push is let in is not tried", settings.branch, head.to_string());
             say(Outcome::Ok, "repository", &found)?;
-            let (governed, amiss) = collect::governed(&tree, &config.overlays.0);
+            let (governed, amiss) = collect::governed(&tree, &config.overlays.0, &[]);
             match (governed.len(), amiss.len()) {
                 (0, 0) => {
-                    say(Outcome::Warn, "policies", "no ScalingPolicy beside any overlay: nothing would be done; see `policies/README.md`")?;
+                    say(
+                        Outcome::Warn,
+                        "policies",
+                        "no ScalingPolicy in Git: only those of a cluster would count; see `policies/README.md`",
+                    )?;
                 }
                 (n, _) => say(Outcome::Ok, "policies", &format!("{n} workloads governed"))?,
             }
@@ -112,6 +121,19 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         }
     }
     Ok(healthy)
+}
+
+/// What is read of a cluster, and what may not be.
+async fn cluster(config: &Config) -> Vec<(Outcome, String)> {
+    match Cluster::connect(&config.cluster).await {
+        Ok(None) => vec![(Outcome::Ok, "none is read: all that is known comes from metrics and Git".to_owned())],
+        Err(error) => vec![(Outcome::Fail, error.to_string())],
+        Ok(Some(cluster)) => {
+            let unseen = collect::unseen(&cluster).await;
+            let told = unseen.iter().map(|one| (Outcome::Warn, one.to_string()));
+            [(Outcome::Ok, cluster.server().to_owned())].into_iter().chain(told).collect()
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -33,6 +33,7 @@ pub(super) struct Report {
     outlooks: Vec<Outlook>,
     changes: Vec<Shown>,
     held: Vec<Held>,
+    notices: Vec<String>,
     commits: Vec<Committed>,
     pulls: Vec<Standing>,
 }
@@ -78,7 +79,7 @@ impl Report {
             because: sited.change.reasons.iter().map(message::reason).collect(),
         };
         let changes = groups.iter().flat_map(|group| group.proven.changes().map(shown).collect::<Vec<_>>()).collect();
-        Self { at, window, outlooks, changes, held, commits, pulls }
+        Self { at, window, outlooks, changes, held, notices: planned.notices, commits, pulls }
     }
 
     /// Whether something is held because of an error.
@@ -160,6 +161,12 @@ impl Report {
             }
             let _ = writeln!(text, "\n{}", trim(&table));
         }
+        if !self.notices.is_empty() {
+            text.push('\n');
+        }
+        for notice in &self.notices {
+            let _ = writeln!(text, "{} {notice}", styled(YELLOW, "note:"));
+        }
         let _ = writeln!(text, "\n{}", self.summary());
         text
     }
@@ -200,6 +207,9 @@ impl Report {
                 );
                 let _ = writeln!(text, "| {} | {field} | {wanted} | {} |", held.workload, cell(&message::held(&held.why)));
             }
+        }
+        for notice in &self.notices {
+            let _ = writeln!(text, "\n> {notice}");
         }
         let _ = writeln!(text, "\n{}", self.summary());
         text
@@ -254,6 +264,9 @@ fn explanation(one: &Explained, heading: &dyn Fn(&str) -> String, item: &dyn Fn(
     }
     for held in &one.held {
         let _ = writeln!(text, "{}", item(&format!("held: {}", message::held(&held.why))));
+    }
+    if let Some(lead) = message::lead(&one.lead) {
+        let _ = writeln!(text, "{}", item(&lead));
     }
     for study in &one.studies {
         let _ = writeln!(text, "{}", item(&message::study(study)));

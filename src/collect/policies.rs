@@ -1,13 +1,15 @@
-//! The scaling policies of a commit: read beside the overlays that render their targets.
+//! The scaling policies that govern each workload: those beside the overlay that renders it, those that stand for all workloads of a folder or
+//! namespace, and those of the cluster.
+
+mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize as _;
-
-use crate::model::nearest::with_nearest;
+use crate::model::origin::{Origin, Origins};
 use crate::model::snapshot::Amiss;
-use crate::model::{HoldReason, Place, Refusal, Rendered, RenderedWorkload, RepoPath, ScalingPolicy, Tree, WorkloadId, WorkloadKind};
+use crate::model::{HoldReason, Refusal, Rendered, RenderedWorkload, RepoPath, ScalingPolicy, Tree, WorkloadId};
 use crate::overlay;
+use read::{Found, merged};
 
 /// A policy and the workload that it governs.
 #[derive(Clone, Debug)]
@@ -16,158 +18,260 @@ pub struct Governed {
     pub overlay: RepoPath,
     /// What the overlay says of the workload.
     pub rendered: RenderedWorkload,
-    /// The policy.
+    /// The policy, with what stands for all workloads of its folder or namespace.
     pub policy: ScalingPolicy,
-    /// Where the policy stands.
-    pub place: Place,
+    /// Who says each of its fields.
+    pub origins: Origins,
 }
 
-/// Pairs every policy under `folders` with its workload; what leads to no pair is told.
+/// Pairs every policy under `folders` with its workload; what leads to no pair is told. `cluster` are the policies of the cluster, as it answers
+/// them.
 ///
-/// A policy stands in a YAML file of the overlay's own folder. The overlay is read only where there is a policy.
-pub fn governed(tree: &Tree, folders: &[RepoPath]) -> (Vec<Governed>, Vec<Amiss>) {
+/// A workload's own policy stands in a YAML file of the overlay's own folder, or in the cluster, where Git has none. One with the name `default`
+/// and without a target stands for all workloads that are deployed from its folder or one below it, with a namespace only for those in it;
+/// what stands nearer wins, field by field. An overlay is read only where a policy may be about it.
+pub fn governed(tree: &Tree, folders: &[RepoPath], cluster: &[serde_json::Value]) -> (Vec<Governed>, Vec<Amiss>) {
+    let cluster: Vec<Found> = cluster.iter().filter_map(read::of_cluster).collect();
+    let policies = Policies::of(tree, &cluster);
+    // Only what someone deploys is meant by a policy that names no overlay.
+    let unnamed = policies.for_all().next().is_some() || !cluster.is_empty();
+    let leaves: BTreeSet<RepoPath> = if unnamed { overlay::leaves(tree, folders).into_iter().collect() } else { BTreeSet::new() };
     let (mut governed, mut amiss) = (Vec::new(), Vec::new());
-    for folder in overlay::overlays(tree, folders) {
-        let found = policies_of(tree, &folder);
-        if found.is_empty() {
+    let mut claims: BTreeMap<usize, Vec<Claim>> = BTreeMap::new();
+    let overlays = overlay::overlays(tree, folders);
+    for folder in &overlays {
+        let own = policies.beside(folder);
+        let is_meant = leaves.contains(folder) && (!cluster.is_empty() || policies.above(folder).next().is_some());
+        if own.is_empty() && !is_meant {
             continue;
         }
-        let rendered = overlay::survey(tree, &folder);
-        let mut pairs: BTreeMap<WorkloadId, Vec<Governed>> = BTreeMap::new();
-        for found in found {
-            match pair(found, &folder, &rendered) {
-                Ok(pair) => pairs.entry(pair.rendered.id.clone()).or_default().push(pair),
-                Err(trouble) => amiss.push(*trouble),
+        let rendered = overlay::survey(tree, folder);
+        let mut one = Overlay { folder, policies: &policies, rendered: &rendered, governed: Vec::new(), amiss: Vec::new() };
+        one.by_own(&own);
+        if is_meant {
+            for (n, found) in cluster.iter().enumerate().filter(|(_, found)| !found.is_default) {
+                let claim = one.claim(found);
+                claims.entry(n).or_default().extend(claim);
+            }
+            one.by_default();
+        }
+        governed.append(&mut one.governed);
+        amiss.append(&mut one.amiss);
+    }
+    amiss.extend(policies.astray(&overlays, folders));
+    for (n, found) in cluster.iter().enumerate().filter(|(_, found)| !found.is_default) {
+        settle(found, claims.remove(&n).unwrap_or_default(), &mut governed, &mut amiss);
+    }
+    governed.sort_by(|a, b| (&a.overlay, &a.rendered.id).cmp(&(&b.overlay, &b.rendered.id)));
+    (governed, amiss)
+}
+
+/// All policies that were found.
+struct Policies<'a> {
+    by_folder: BTreeMap<RepoPath, Vec<Found>>,
+    cluster: &'a [Found],
+}
+
+impl<'a> Policies<'a> {
+    fn of(tree: &Tree, cluster: &'a [Found]) -> Self {
+        let mut by_folder: BTreeMap<RepoPath, Vec<Found>> = BTreeMap::new();
+        for (path, _) in tree.iter() {
+            let Some(bytes) = tree.bytes(path).filter(|_| [".yaml", ".yml"].iter().any(|ending| path.file_name().ends_with(ending))) else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(bytes);
+            // Cheap first: most files hold no policy, and one that does not parse is the editor's to refuse, not ours.
+            if text.contains("ScalingPolicy") {
+                by_folder.entry(path.parent()).or_default().extend(read::documents(path, &text));
+            }
+        }
+        Self { by_folder, cluster }
+    }
+
+    /// Those that name a workload of the overlay of a folder.
+    fn beside(&self, folder: &RepoPath) -> Vec<&Found> {
+        self.by_folder.get(folder).into_iter().flatten().filter(|found| !found.is_default).collect()
+    }
+
+    /// Those that name a workload where there is no overlay that could render it.
+    fn astray(&self, overlays: &[RepoPath], folders: &[RepoPath]) -> impl Iterator<Item = Amiss> {
+        let is_overlay = |folder: &RepoPath| overlays.binary_search(folder).is_ok();
+        let is_looked_at = |folder: &RepoPath| folders.iter().any(|above| folder.is_under(above));
+        let astray = self.by_folder.iter().filter(move |(folder, _)| is_looked_at(folder) && !is_overlay(folder));
+        astray.flat_map(|(folder, found)| found.iter().map(move |found| (folder, found))).filter(|(_, found)| !found.is_default).map(
+            |(folder, found)| {
+                let why = found.read.as_ref().err().map_or("stands beside no overlay: nothing is done by it", String::as_str);
+                let why = HoldReason::PolicyInvalid { detail: format!("{}: {why}", found.origin) };
+                Amiss { workload: found.target.clone(), overlay: folder.clone(), why }
+            },
+        )
+    }
+
+    /// Those that stand for all workloads of a folder or namespace.
+    fn for_all(&self) -> impl Iterator<Item = &Found> {
+        self.by_folder.values().flatten().chain(self.cluster).filter(|found| found.is_default)
+    }
+
+    /// Those of them that stand in a folder or above it.
+    fn above(&self, folder: &RepoPath) -> impl Iterator<Item = (&RepoPath, &Found)> {
+        let above = self.by_folder.iter().filter(move |(above, _)| folder.is_under(above));
+        above.flat_map(|(folder, found)| found.iter().map(move |found| (folder, found))).filter(|(_, found)| found.is_default)
+    }
+
+    /// Those of them that are about a workload, the strongest first: with a namespace before those without, the nearest folder first, and those of
+    /// the cluster last.
+    ///
+    /// # Errors
+    /// Two that are as strong: nobody can tell which is meant.
+    fn about(&self, folder: &RepoPath, namespace: &str) -> Result<Vec<&Found>, String> {
+        let is_about = |found: &Found| found.target.namespace.is_empty() || found.target.namespace == namespace;
+        let mut found: Vec<_> = self.above(folder).filter(|(_, found)| is_about(found)).collect();
+        let rank = |(folder, found): &(&RepoPath, &Found)| (!found.target.namespace.is_empty(), folder.as_str().len());
+        found.sort_by_key(rank);
+        if let Some([(_, one), (_, other)]) = found.windows(2).find(|pair| rank(&pair[0]) == rank(&pair[1])) {
+            return Err(format!("{} and {} stand for the same workloads: keep one of them", one.origin, other.origin));
+        }
+        let in_cluster = self.cluster.iter().filter(|found| found.is_default && found.target.namespace == namespace);
+        Ok(found.into_iter().rev().map(|(_, found)| found).chain(in_cluster).collect())
+    }
+}
+
+/// One overlay, and who governs its workloads.
+struct Overlay<'a> {
+    folder: &'a RepoPath,
+    policies: &'a Policies<'a>,
+    rendered: &'a Result<Rendered, Refusal>,
+    governed: Vec<Governed>,
+    amiss: Vec<Amiss>,
+}
+
+/// What a policy of the cluster may be about.
+type Claim = (RepoPath, Result<Governed, Box<Amiss>>);
+
+impl Overlay<'_> {
+    /// By the policies beside it.
+    fn by_own(&mut self, own: &[&Found]) {
+        let mut pairs: BTreeMap<WorkloadId, Vec<(Origin, Governed)>> = BTreeMap::new();
+        for found in own {
+            match self.pair(found) {
+                Ok(pair) => pairs.entry(pair.rendered.id.clone()).or_default().push((found.origin.clone(), pair)),
+                Err(trouble) => self.amiss.push(*trouble),
             }
         }
         for (workload, mut claims) in pairs {
             match claims.pop() {
-                Some(only) if claims.is_empty() => governed.push(only),
+                Some((_, only)) if claims.is_empty() => self.governed.push(only),
                 last => {
-                    let places: BTreeSet<Place> = claims.into_iter().chain(last).map(|claim| claim.place).collect();
+                    let places: BTreeSet<Origin> = claims.into_iter().chain(last).map(|(origin, _)| origin).collect();
                     let why = HoldReason::PolicyOverlap { places: places.into_iter().collect() };
-                    amiss.push(Amiss { workload, overlay: folder.clone(), why });
+                    self.amiss.push(Amiss { workload, overlay: self.folder.clone(), why });
                 }
             }
         }
     }
-    (governed, amiss)
-}
 
-/// A document that says it is a policy: the policy, or what is wrong with it and whom it seems to name.
-struct Found {
-    place: Place,
-    read: Result<ScalingPolicy, (WorkloadId, String)>,
-}
-
-fn pair(found: Found, folder: &RepoPath, rendered: &Result<Rendered, Refusal>) -> Result<Governed, Box<Amiss>> {
-    let amiss = |workload, why| Box::new(Amiss { workload, overlay: folder.clone(), why });
-    let place = found.place;
-    let policy =
-        found.read.map_err(|(workload, detail)| amiss(workload, HoldReason::PolicyInvalid { detail: format!("{place}: {detail}") }))?;
-    let named = named_by(&policy);
-    let problems = policy.problems();
-    if !problems.is_empty() {
-        return Err(amiss(named, HoldReason::PolicyInvalid { detail: format!("{place}: {}", problems.join("; ")) }));
+    /// By a policy of the cluster, where Git has none; nothing where the overlay does not render what it names.
+    fn claim(&self, found: &Found) -> Option<Claim> {
+        let rendered = self.rendered.as_ref().ok()?;
+        let is_it = |workload: &&RenderedWorkload| is_named(found, &workload.id);
+        let workload = rendered.workloads.iter().find(is_it)?;
+        (!self.is_claimed(&workload.id)).then(|| (self.folder.clone(), self.pair(found)))
     }
-    let rendered = rendered.as_ref().map_err(|refusal| amiss(named.clone(), HoldReason::Refused(refusal.clone())))?;
-    let matching: Vec<&RenderedWorkload> = rendered
-        .workloads
-        .iter()
-        .filter(|w| {
-            (w.id.kind, &w.id.name) == (named.kind, &named.name) && (named.namespace.is_empty() || w.id.namespace == named.namespace)
-        })
-        .collect();
-    match matching[..] {
-        [only] => Ok(Governed { overlay: folder.clone(), rendered: only.clone(), policy, place }),
-        [] => {
-            let why = rendered.unread.first().map_or(HoldReason::WorkloadAbsent, |refusal| HoldReason::Refused(refusal.clone()));
-            Err(amiss(named, why))
-        }
-        _ => {
-            let detail = format!("{place}: the overlay renders {named} in several namespaces; name one as `metadata.namespace`");
-            Err(amiss(named, HoldReason::PolicyInvalid { detail }))
-        }
-    }
-}
 
-fn named_by(policy: &ScalingPolicy) -> WorkloadId {
-    WorkloadId {
-        namespace: policy.metadata.namespace.clone().unwrap_or_default(),
-        kind: policy.spec.target.kind,
-        name: policy.spec.target.name.clone(),
-    }
-}
-
-/// The policies in the files of one folder, not of those below it.
-fn policies_of(tree: &Tree, folder: &RepoPath) -> Vec<Found> {
-    let mut found = Vec::new();
-    for (path, _) in tree.under(folder).filter(|(path, _)| path.parent() == *folder) {
-        let Some(bytes) = tree.bytes(path) else { continue };
-        let text = String::from_utf8_lossy(bytes);
-        // Cheap first: most files hold no policy, and one that does not parse is the editor's to refuse, not ours.
-        if text.contains("ScalingPolicy") {
-            found.extend(documents(path, &text));
-        }
-    }
-    found
-}
-
-fn documents(path: &RepoPath, text: &str) -> Vec<Found> {
-    let starts = document_lines(text);
-    let mut found = Vec::new();
-    for (i, (document, checked)) in serde_yaml::Deserializer::from_str(text).zip(serde_yaml::Deserializer::from_str(text)).enumerate() {
-        let line = starts.get(i).copied();
-        let mut place = Place { path: path.clone(), line };
-        let value = match serde_yaml::Value::deserialize(document) {
-            Ok(value) => value,
-            Err(error) => {
-                let unknown = WorkloadId { namespace: String::new(), kind: WorkloadKind::Deployment, name: path.file_name().to_owned() };
-                found.push(Found { place, read: Err((unknown, format!("is no valid YAML: {error}"))) });
-                break; // nothing can be told of the documents behind it
+    /// By what stands for all: every workload that no other policy names.
+    fn by_default(&mut self) {
+        let Ok(rendered) = self.rendered else { return };
+        for workload in &rendered.workloads {
+            let id = &workload.id;
+            let layers = self.policies.about(self.folder, &id.namespace);
+            let in_cluster = self.policies.cluster.iter().any(|found| !found.is_default && is_named(found, id));
+            if layers.as_ref().is_ok_and(Vec::is_empty) || in_cluster || self.is_claimed(id) {
+                continue;
             }
+            match layers.and_then(|layers| merged(&layers, id)) {
+                Ok((policy, origins)) => {
+                    self.governed.push(Governed { overlay: self.folder.clone(), rendered: workload.clone(), policy, origins });
+                }
+                Err(detail) => {
+                    let why = HoldReason::PolicyInvalid { detail };
+                    self.amiss.push(Amiss { workload: id.clone(), overlay: self.folder.clone(), why });
+                }
+            }
+        }
+    }
+
+    /// Whether a policy beside it names a workload, well or badly.
+    fn is_claimed(&self, id: &WorkloadId) -> bool {
+        let is_it = |named: &WorkloadId| {
+            (named.kind, &named.name) == (id.kind, &id.name) && (named.namespace.is_empty() || named.namespace == id.namespace)
         };
-        let text_of = |value: &serde_yaml::Value, key: &str| value.get(key).and_then(serde_yaml::Value::as_str).map(ToOwned::to_owned);
-        if text_of(&value, "kind").as_deref() != Some("ScalingPolicy") {
-            continue;
-        }
-        let read = ScalingPolicy::deserialize(checked).map_err(|error| {
-            let target = value.get("spec").and_then(|spec| spec.get("target"));
-            let seems = WorkloadId {
-                namespace: value.get("metadata").and_then(|m| text_of(m, "namespace")).unwrap_or_default(),
-                kind: target.and_then(|t| text_of(t, "kind")?.parse().ok()).unwrap_or(WorkloadKind::Deployment),
-                name: target
-                    .and_then(|t| text_of(t, "name"))
-                    .or_else(|| value.get("metadata").and_then(|m| text_of(m, "name")))
-                    .unwrap_or_default(),
-            };
-            // The parser's own line is nearer to the mistake than the document's first.
-            let message = error.to_string();
-            let words = match error.location() {
-                Some(at) => {
-                    place.line = Some(at.line());
-                    message.split(" at line ").next().unwrap_or(&message)
-                }
-                None => &message,
-            };
-            (seems, with_nearest(words))
-        });
-        found.push(Found { place, read });
+        self.governed.iter().any(|one| one.rendered.id == *id) || self.amiss.iter().any(|amiss| is_it(&amiss.workload))
     }
-    found
+
+    fn pair(&self, found: &Found) -> Result<Governed, Box<Amiss>> {
+        let named = &found.target;
+        let amiss = |why| Box::new(Amiss { workload: named.clone(), overlay: self.folder.clone(), why });
+        let invalid = |detail: String| amiss(HoldReason::PolicyInvalid { detail });
+        if let Err(detail) = &found.read {
+            return Err(invalid(format!("{}: {detail}", found.origin)));
+        }
+        let rendered = self.rendered.as_ref().map_err(|refusal| amiss(HoldReason::Refused(refusal.clone())));
+        // What is wrong with the policy itself is told first, whatever the overlay is like.
+        merged(&[found], named).map_err(invalid)?;
+        let rendered = rendered?;
+        let matching: Vec<&RenderedWorkload> = rendered.workloads.iter().filter(|workload| is_named(found, &workload.id)).collect();
+        let [only] = matching[..] else {
+            if matching.is_empty() {
+                let why = rendered.unread.first().map_or(HoldReason::WorkloadAbsent, |refusal| HoldReason::Refused(refusal.clone()));
+                return Err(amiss(why));
+            }
+            let origin = &found.origin;
+            return Err(invalid(format!("{origin}: the overlay renders {named} in several namespaces; name one as `metadata.namespace`")));
+        };
+        let mut layers = vec![found];
+        layers.extend(self.policies.about(self.folder, &only.id.namespace).map_err(invalid)?);
+        let (policy, origins) = merged(&layers, &only.id).map_err(invalid)?;
+        Ok(Governed { overlay: self.folder.clone(), rendered: only.clone(), policy, origins })
+    }
 }
 
-/// The line on which each document's content begins.
-fn document_lines(text: &str) -> Vec<usize> {
-    let mut starts = Vec::new();
-    let mut open = false;
-    for (i, line) in text.lines().enumerate() {
-        if line.starts_with("---") {
-            open = false;
-        } else if !open && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            starts.push(i + 1);
-            open = true;
+/// Whether a policy names a workload.
+fn is_named(found: &Found, id: &WorkloadId) -> bool {
+    let named = &found.target;
+    (id.kind, &id.name) == (named.kind, &named.name) && (named.namespace.is_empty() || named.namespace == id.namespace)
+}
+
+/// A policy of the cluster governs the one overlay that renders its workload.
+fn settle(found: &Found, mut claims: Vec<Claim>, governed: &mut Vec<Governed>, amiss: &mut Vec<Amiss>) {
+    let overlays: Vec<String> = claims.iter().map(|(folder, _)| format!("`{folder}`")).collect();
+    let named_in_git = || {
+        let is_it = |id: &WorkloadId| (id.kind, &id.name) == (found.target.kind, &found.target.name);
+        governed.iter().any(|one| is_named(found, &one.rendered.id)) || amiss.iter().any(|amiss| is_it(&amiss.workload))
+    };
+    match claims.pop() {
+        Some((_, Ok(only))) if claims.is_empty() => {
+            let same = |other: &Governed| (&other.overlay, &other.rendered.id) == (&only.overlay, &only.rendered.id);
+            match governed.iter().position(same) {
+                None => governed.push(only),
+                Some(other) => {
+                    let Governed { overlay, rendered, .. } = governed.swap_remove(other);
+                    let detail = format!("several policies of the cluster name it, {} among them: keep one", found.origin);
+                    amiss.push(Amiss { workload: rendered.id, overlay, why: HoldReason::PolicyInvalid { detail } });
+                }
+            }
         }
+        Some((_, Err(trouble))) if claims.is_empty() => amiss.push(*trouble),
+        Some((overlay, _)) => {
+            let detail = format!(
+                "{}: {} render {}, and it does not say which is meant: let the policy stand in Git beside the overlay",
+                found.origin,
+                overlays.join(" and "),
+                found.target
+            );
+            amiss.push(Amiss { workload: found.target.clone(), overlay, why: HoldReason::PolicyInvalid { detail } });
+        }
+        // Git has a policy of its own for it.
+        None if named_in_git() => {}
+        None => amiss.push(Amiss { workload: found.target.clone(), overlay: RepoPath::root(), why: HoldReason::WorkloadAbsent }),
     }
-    starts
 }

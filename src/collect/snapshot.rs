@@ -4,17 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use crate::clients::cluster::Cluster as Client;
+use crate::model::argocd::Tracking;
+use crate::model::cluster::Live;
+use crate::model::lead::{Lead, Stage};
 use crate::model::policy::{Driver, delta};
 use crate::model::snapshot::Driven;
 use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Signal, Snapshot, Tree, WorkloadId};
 
+use super::argocd::{self, Tracked};
+use super::cluster::Reader;
 use super::{History, Settings, Source, Wanted, histories, policies};
 
 /// Reads the policies and overlays of a commit, and the history of every workload that they name.
 pub async fn snapshot(
-    source: &Source,
+    (source, cluster): (&Source, Option<&Client>),
     settings: &Settings,
-    tree: &Tree,
+    (tree, tracked): (&Tree, Tracked<'_>),
     folders: &[RepoPath],
     past: Vec<Record>,
     now: DateTime<Utc>,
@@ -24,11 +30,27 @@ pub async fn snapshot(
             "the repository has no folder `{absent}` on the tracked branch: correct `overlays` in the configuration, or `repository.branch`"
         );
     }
-    let (governed, amiss) = policies::governed(tree, folders);
+    let mut reader = cluster.map(Reader::new);
+    if let Some(reader) = &mut reader {
+        reader.overview().await;
+    }
+    let of_cluster = reader.as_ref().map_or(&[][..], |reader| &reader.cluster.policies);
+    let (governed, amiss) = policies::governed(tree, folders, of_cluster);
+    let ids: BTreeSet<WorkloadId> = governed.iter().map(|governed| governed.rendered.id.clone()).collect();
+    if let Some(reader) = &mut reader {
+        reader.workloads(&ids).await;
+    }
+    let mut cluster = reader.map(|reader| reader.cluster).unwrap_or_default();
+    cluster.argocd = argocd::beside(cluster.argocd, tree);
+    let deploys = argocd::deploys(&cluster.argocd, tracked, now);
     // Two overlays may render one workload.
     let mut signals: BTreeMap<&WorkloadId, BTreeSet<Signal>> = BTreeMap::new();
     for governed in &governed {
-        signals.entry(&governed.rendered.id).or_default().extend(governed.policy.spec.drivers().into_iter().map(|driver| driver.signal));
+        let wanted = signals.entry(&governed.rendered.id).or_default();
+        for driver in governed.policy.spec.drivers() {
+            wanted.extend(is_learned(&driver).then_some(Signal::Cpu));
+            wanted.insert(driver.signal);
+        }
     }
     let wanted: Vec<Wanted> = signals.into_iter().map(|(id, signals)| Wanted { id: id.clone(), signals }).collect();
     let histories = histories(source, &wanted, now, delta(settings.history), delta(settings.step)).await;
@@ -42,15 +64,30 @@ pub async fn snapshot(
                 let demand = history.demand.get(&signal).cloned().unwrap_or_else(nothing);
                 Driven { signal, capacity: capacity_per_replica, demand, study: Err(NoStudy::NotYet) }
             };
+            let is_learned = governed.policy.spec.drivers().iter().any(is_learned);
+            let cpu = history.demand.get(&Signal::Cpu).filter(|_| is_learned).and_then(|cpu| cpu.as_ref().ok()).cloned();
+            let pods = history.ready.as_ref().and_then(|ready| {
+                let measured = ready.values().iter().filter(|pods| pods.is_finite());
+                let (sum, count) = measured.fold((0.0, 0.0), |(sum, count), pods| (sum + pods, count + 1.0));
+                (count > 0.0).then(|| sum / count)
+            });
             let signals = governed.policy.spec.drivers().into_iter().map(driven).collect();
             let History { usage, startup, restarts, troubles, censored, .. } = history;
+            let live = cluster.workloads.get(&governed.rendered.id).cloned();
+            let deploys = deploys.get(&governed.overlay).cloned().unwrap_or_default();
+            let syncs = deploys.iter().find(|deploys| deploys.tracking == Tracking::Tracked).map_or(&[][..], |deploys| &deploys.syncs);
             Observed {
+                lead: Lead { sync: Stage::of(syncs), ..live.as_ref().map(Live::lead).unwrap_or_default() },
+                live,
+                deploys,
                 overlay: governed.overlay,
                 rendered: governed.rendered,
                 policy: governed.policy,
-                policy_place: governed.place,
+                origins: governed.origins,
                 signals,
                 censored,
+                cpu,
+                pods,
                 usage,
                 startup,
                 restarts,
@@ -58,5 +95,12 @@ pub async fn snapshot(
             }
         })
         .collect();
-    Ok(Snapshot { now, workloads, amiss, past })
+    let mut notices: Vec<String> = cluster.unseen.iter().map(ToString::to_string).collect();
+    notices.extend(argocd::notices(&cluster.argocd, tree, tracked, &deploys));
+    Ok(Snapshot { now, workloads, amiss, past, base: tracked.base.to_owned(), cluster, notices })
+}
+
+/// Whether what a replica carries of it is learned from CPU.
+fn is_learned(driver: &Driver) -> bool {
+    driver.capacity_per_replica.is_none() && !matches!(driver.signal, Signal::Cpu | Signal::Memory)
 }

@@ -6,13 +6,14 @@ use crate::model::plan::Outlook;
 use crate::model::policy::DEFAULT_PRICE;
 use crate::model::snapshot::Driven;
 use crate::model::{
-    Aim, Bytes, Demand, Field, Forecast, Foreseen, HoldReason, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal, Snapshot,
-    Value,
+    Aim, Bytes, Demand, Field, Forecast, Foreseen, HoldReason, Limit, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal,
+    Snapshot, Value,
 };
 
 use super::guards::{self, Deferral, Past};
+use super::learned::{Learned, learn};
 use super::tuning::{hpa_of, minutes, resource_of, stabilization};
-use super::{Carrier, Curve, Decision, Hpa, Need, Sizes, object_of, replicas_for, staffed, worth};
+use super::{Carrier, Curve, Decision, Hpa, Need, Sizes, live, object_of, replicas_for, staffed, worth};
 
 /// The replica count that Kubernetes assumes where nothing sets one.
 const DEFAULT_REPLICAS: u32 = 1;
@@ -44,6 +45,8 @@ struct Asked<'a> {
     reactive: Option<Hpa>,
     /// Where its price comes from.
     priced: Option<Reason>,
+    /// Where what one replica carries comes from, where no policy says.
+    learned: Option<Learned>,
     /// Replicas that are spare by policy.
     spare: u32,
 }
@@ -56,7 +59,7 @@ pub(super) fn decide(
     past: &Past,
     snapshot: &Snapshot,
 ) -> (Vec<Outlook>, Vec<Decision>) {
-    let floor = match floor_of(workload) {
+    let floor = match live::paused(workload).map_or_else(|| floor_of(workload), Err) {
         Ok(floor) => floor,
         Err(why) => return (Vec::new(), vec![Decision::hold(why)]),
     };
@@ -94,6 +97,7 @@ fn ask<'a>(
     let (price, stretch, priced) = price(workload, driven, capacity);
     let floor_that_pays = stretched(curve.cheapest(worth(price, size(history, capacity))), stretch);
     let Need { quantile, demand, replicas } = Need::of(forecast, floor_that_pays, capacity);
+    let learned = if driven.capacity.is_none() && resource_of(&driven.signal).is_none() { learn(workload, driven).ok() } else { None };
     let needed = replicas.max(staffed(demand, capacity, spec.replicas.spare));
     let outlook = Outlook {
         workload: workload.rendered.id.clone(),
@@ -114,9 +118,10 @@ fn ask<'a>(
         sibling: borrowed.clone(),
         study: driven.study.as_ref().ok().cloned(),
         unstudied: driven.study.as_ref().err().cloned(),
+        lead: workload.lead,
         hindsight: past.hindsight(history, *window, snapshot.now).filter(|_| workload.signals.len() == 1 && borrowed.is_none()),
     };
-    Ok(Asked { outlook, forecast, reactive, priced, spare: needed - replicas })
+    Ok(Asked { outlook, forecast, reactive, priced, learned, spare: needed - replicas })
 }
 
 /// From what the signals ask for to one floor, through the guards.
@@ -129,7 +134,8 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         missing.iter().map(hold).collect()
     };
     // Of equals it is the one that the policy names first.
-    let Some(Asked { outlook, forecast, reactive, priced, spare }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor) else {
+    let Some(Asked { outlook, forecast, reactive, priced, learned, spare }) = asked.iter().rev().max_by_key(|asked| asked.outlook.floor)
+    else {
         return hold_missing(None);
     };
     let Outlook { signal, now, floor: needed, capacity, .. } = outlook;
@@ -144,6 +150,14 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         demand: outlook.peak,
         capacity: *capacity,
     }];
+    reasons.extend(learned.map(|Learned { cost, idle, usable, explained, hours, .. }| Reason::CapacityLearned {
+        capacity: *capacity,
+        cost,
+        idle,
+        usable,
+        explained,
+        hours,
+    }));
     reasons.extend(outlook.sibling.clone().map(Reason::Borrowed));
     reasons.extend(priced.clone());
     reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: signal.clone() }));
@@ -154,6 +168,14 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
     reasons.extend(deferral.map(|deferral| Reason::Deferred { wanted: needed, over: deferral.over }));
     let (to, guards) = guarded(deferral.map_or(needed, |deferral| deferral.least), now, workload, &floor);
     reasons.extend(guards);
+    let quota = live::quota(workload, snapshot, now).filter(|(most, _)| to > *most);
+    let to = quota.as_ref().map_or(to, |(most, _)| *most);
+    if let Some((bound, by)) = quota {
+        if to == now {
+            return hold_at(needed, HoldReason::NoRoom { by });
+        }
+        reasons.push(Reason::AtMost { bound, wanted: needed, by });
+    }
     if to == now {
         let (at_once, _) = guarded(needed, now, workload, &floor);
         return match deferral {
@@ -281,7 +303,8 @@ pub(super) fn requested(workload: &Observed, resource: Resource) -> Option<f64> 
     requests.sum()
 }
 
-/// What one replica carries, in the signal's unit: given, or for a pod's own resources what it requests times the utilization aimed at.
+/// What one replica carries, in the signal's unit: given, for a pod's own resources what it requests times the utilization aimed at, or learned
+/// from the CPU that it costs.
 ///
 /// # Errors
 /// Why that is not known, and what to set.
@@ -290,15 +313,24 @@ pub fn capacity(workload: &Observed, driven: &Driven) -> Result<f64, HoldReason>
         return Ok(capacity);
     }
     let Some(resource) = resource_of(&driven.signal) else {
-        let signal = &driven.signal;
-        let detail = format!("the signal `{signal}` needs `capacityPerReplica` beside it in the policy: what one replica can carry");
-        return Err(HoldReason::CapacityUnknown { detail });
+        return learn(workload, driven).map(|learned| learned.capacity).map_err(|why| {
+            let signal = &driven.signal;
+            let detail = format!(
+                "what one replica carries of `{signal}` cannot be learned, since {why}: give `capacityPerReplica` beside it in the policy"
+            );
+            HoldReason::CapacityUnknown { detail }
+        });
     };
     let share = utilization(workload, resource).unwrap_or(DEFAULT_UTILIZATION);
     let capacity = requested(workload, resource).map(|requested| requested * share).filter(|capacity| *capacity > 0.0);
     capacity.ok_or_else(|| HoldReason::CapacityUnknown {
         detail: format!("not every container requests {resource}: set its requests, or `capacityPerReplica` in the policy"),
     })
+}
+
+/// The share of its CPU request that a replica may use.
+pub(super) fn target_share(workload: &Observed) -> f64 {
+    utilization(workload, Resource::Cpu).unwrap_or(DEFAULT_UTILIZATION)
 }
 
 /// A ceiling with room for the reactive autoscaler above a floor: half as many again.
@@ -309,7 +341,11 @@ fn room_above(floor: u32) -> u32 {
 /// The guards, in order: bounds, then the step, then bounds again, which always hold.
 fn guarded(wanted: u32, now: u32, workload: &Observed, floor: &Floor) -> (u32, Vec<Reason>) {
     let policy = &workload.policy.spec.replicas;
-    let most = policy.max.unwrap_or_else(|| floor.ceiling.as_ref().map_or(DEFAULT_MOST, |(most, _)| *most));
+    let (most, by) = match (policy.max, &floor.ceiling) {
+        (Some(most), _) => (most, said(workload, "replicas.max")),
+        (None, Some((most, _))) => (*most, Limit::Autoscaler { object: floor.object.clone() }),
+        (None, None) => (DEFAULT_MOST, Limit::Nothing),
+    };
     let least = policy.min.min(most);
     let mut reasons = Vec::new();
 
@@ -319,14 +355,19 @@ fn guarded(wanted: u32, now: u32, workload: &Observed, floor: &Floor) -> (u32, V
     let to = stepped.clamp(least, most);
 
     if to == most && wanted > most {
-        reasons.push(Reason::AtMost { bound: most, wanted });
+        reasons.push(Reason::AtMost { bound: most, wanted, by });
     } else if to == least && wanted < least {
-        reasons.push(Reason::AtLeast { bound: least });
+        reasons.push(Reason::AtLeast { bound: least, by: said(workload, "replicas.min") });
     }
     if to == stepped && stepped != bounded {
         reasons.push(Reason::Stepped { wanted, step });
     }
     (to, reasons)
+}
+
+/// A bound that a field of the policy sets.
+fn said(workload: &Observed, field: &str) -> Limit {
+    Limit::Policy { field: field.to_owned(), origin: workload.origins.of(field).cloned() }
 }
 
 /// A share of a count, at least one.

@@ -1,14 +1,16 @@
 //! Requests of the containers, from percentiles of what they used.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::model::policy::{RequestsPolicy, delta};
-use crate::model::{Bytes, Container, Field, HoldReason, Millicores, Observed, Quantity, Reason, Resource, Scaler, Series, Signal, Value};
+use crate::model::{
+    Bytes, Container, Field, HoldReason, Millicores, Observed, Quantity, Reason, Resource, Scaler, Series, Signal, Snapshot, Value,
+};
 
-use super::{Decision, object_of};
+use super::{Decision, live, object_of};
 
 /// Decides the CPU and memory request of each container whose usage is known.
-pub(super) fn decide(workload: &Observed, now: DateTime<Utc>) -> Vec<Decision> {
+pub(super) fn decide(workload: &Observed, snapshot: &Snapshot) -> Vec<Decision> {
     let policy = &workload.policy.spec.requests;
     if !policy.enabled {
         return Vec::new();
@@ -25,7 +27,7 @@ pub(super) fn decide(workload: &Observed, now: DateTime<Utc>) -> Vec<Decision> {
         };
         for (resource, series) in [(Resource::Cpu, &usage.cpu), (Resource::Memory, &usage.memory)] {
             if let Some(series) = series {
-                decisions.push(one(workload, container, resource, series, policy, now));
+                decisions.push(one(workload, container, resource, series, policy, snapshot));
             }
         }
     }
@@ -38,8 +40,9 @@ fn one(
     resource: Resource,
     series: &Series,
     policy: &RequestsPolicy,
-    now: DateTime<Utc>,
+    snapshot: &Snapshot,
 ) -> Decision {
+    let now = snapshot.now;
     let field = Field::Request { container: container.name.clone(), resource };
     let known = series.known_at(now.timestamp());
     let hold = |wanted: Option<Quantity>, why| Decision::Hold { field: Some(field.clone()), wanted: wanted.map(Value::from), why };
@@ -94,6 +97,9 @@ fn one(
     if capacity_follows(workload, resource) {
         return hold(Some(to), HoldReason::CapacityFollows { resource });
     }
+    if let Some(why) = live::request(workload, snapshot, container, resource, to) {
+        return hold(Some(to), why);
+    }
     Decision::Change { object: object_of(workload), field, from: from.map(Value::from), to: to.into(), reasons }
 }
 
@@ -114,9 +120,11 @@ fn relative(from: Quantity, to: Quantity) -> Option<f64> {
 /// Whether the floor would move with this request: its capacity is derived from it, and the policy leaves the floor any room.
 fn capacity_follows(workload: &Observed, resource: Resource) -> bool {
     let spec = &workload.policy.spec;
-    let derived = workload.signals.iter().any(|driven| {
-        driven.capacity.is_none() && matches!((&driven.signal, resource), (Signal::Cpu, Resource::Cpu) | (Signal::Memory, Resource::Memory))
-    });
+    // Where it is learned, it follows from the CPU request.
+    let derived = workload
+        .signals
+        .iter()
+        .any(|driven| driven.capacity.is_none() && (resource == Resource::Memory) == (driven.signal == Signal::Memory));
     derived && spec.replicas.max.is_none_or(|max| max > spec.replicas.min)
 }
 

@@ -2,6 +2,8 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Lead;
+use crate::model::origin::Origins;
 use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
 use crate::model::snapshot::{Driven, Usage};
@@ -66,13 +68,18 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
             fields: vec![],
         },
         policy,
-        policy_place: Place { path: RepoPath::parse("overlays/prod/scaling.yaml").unwrap(), line: Some(1) },
+        origins: Origins::default(),
         signals,
         censored: Censored::default(),
         usage: [("app".to_owned(), Usage { cpu: four_days(0.5), memory: four_days(200.0 * 1_048_576.0) })].into(),
         restarts: None,
         troubles: vec![],
         startup: None,
+        cpu: None,
+        pods: None,
+        lead: Lead::default(),
+        live: None,
+        deploys: vec![],
     }
 }
 
@@ -95,7 +102,7 @@ fn plan_with(workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
 }
 
 fn plan_at(now: DateTime<Utc>, workload: Observed, demand: f64, past: Vec<Record>) -> Plan {
-    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past }, [vec![Ok(surely(demand))]], &SETTINGS)
+    plan(&Snapshot { now, workloads: vec![workload], amiss: vec![], past, ..Snapshot::default() }, [vec![Ok(surely(demand))]], &SETTINGS)
 }
 
 /// The planned floors: field and count.
@@ -248,7 +255,13 @@ fn plan_of_two(replicas: u32, demands: [Option<f64>; 2]) -> Plan {
     let spec = "signals: [{signal: requests, capacityPerReplica: 10}, {signal: cpu, capacityPerReplica: 2}], requests: {enabled: false}";
     let stale = || HoldReason::StaleData { last: now() - TimeDelta::hours(1), limit: TimeDelta::minutes(15) };
     let outlook = demands.map(|demand| demand.map(surely).ok_or_else(stale)).to_vec();
-    let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, replicas, Scaler::None)], amiss: vec![], past: vec![] };
+    let snapshot = Snapshot {
+        now: now(),
+        workloads: vec![workload(spec, replicas, Scaler::None)],
+        amiss: vec![],
+        past: vec![],
+        ..Snapshot::default()
+    };
     plan(&snapshot, [outlook], &SETTINGS)
 }
 
@@ -343,7 +356,8 @@ fn switches_stop_everything() {
     assert!(plan_paused.changes.is_empty());
     assert_eq!(held(&plan_paused, &Field::Replicas), Some("paused"));
 
-    let snapshot = Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![] };
+    let snapshot =
+        Snapshot { now: now(), workloads: vec![workload(spec, 4, Scaler::None)], amiss: vec![], past: vec![], ..Snapshot::default() };
     let stopped = plan(&snapshot, [vec![Ok(surely(55.0))]], &Settings { paused: true, ..SETTINGS });
     assert!(stopped.changes.is_empty() && !stopped.held.is_empty());
 }

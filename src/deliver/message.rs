@@ -6,7 +6,8 @@ use super::{Did, Standing, Stay};
 use crate::model::edit::Group;
 use crate::model::plan::Hindsight;
 use crate::model::{
-    Borrowed, Bytes, Cause, Change, Field, HoldReason, NoStudy, Plan, Proof, Reason, Rhythm, Share, Signal, Site, SiteKind, Study,
+    Borrowed, Bytes, Cause, Change, Field, HoldReason, Lead, Limit, NoStudy, NotNow, Plan, Proof, Reason, Rhythm, Share, Signal, Site,
+    SiteKind, Study,
 };
 
 /// Git's customary width of a subject.
@@ -200,8 +201,23 @@ pub fn reason(reason: &Reason) -> String {
             format!("demand exceeds it in {} of 100 windows like this one, and what is there now in {}", share(*after), share(*before))
         }
         Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
-        Reason::AtLeast { bound } => format!("never below {bound}, by policy"),
-        Reason::AtMost { bound, wanted } => format!("never above {bound}, though the forecast asks for {wanted}"),
+        Reason::CapacityLearned { capacity, cost, idle, usable, explained, hours } => format!(
+            "one replica carries {}, learned over {hours} h: {} of CPU each ({:.0} % explained), of the {} that it may use, less {} idle",
+            trimmed(*capacity, 2),
+            cores(*cost),
+            explained * 100.0,
+            cores(*usable),
+            cores(*idle)
+        ),
+        Reason::TakenBack { application, commit, since } => format!(
+            "Argo CD's Application {application} is Degraded since {}, when it deployed {commit:.12}, which set this: it is taken back",
+            since.format("%Y-%m-%d %H:%M UTC")
+        ),
+        Reason::ManualSync { application } => {
+            format!("Argo CD's Application {application} does not sync by itself: nothing changes before someone syncs it")
+        }
+        Reason::AtLeast { bound, by } => format!("never below {bound}, {}", limit(by)),
+        Reason::AtMost { bound, wanted, by } => format!("never above {bound}, {}, though the forecast asks for {wanted}", limit(by)),
         Reason::Gated { policy, message } => format!("by pull request, says the gate's policy {policy}: {message}"),
         Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
         Reason::Deferred { wanted, over } => {
@@ -235,11 +251,68 @@ pub fn study(study: &Study) -> String {
     )
 }
 
+/// What Argo CD has against a change, in a few words.
+fn not_now(why: &NotNow) -> String {
+    match why {
+        NotNow::Pinned { revision } => {
+            format!("deploys {revision}, which no commit moves: let it follow the tracked branch, or write where it does")
+        }
+        NotNow::OtherBranch { revision } => format!("deploys the branch {revision}: correct `repository.branch`, or its `targetRevision`"),
+        NotNow::Hydrated { path } => {
+            format!("has its source hydrator write `{path}` on this branch: name the dry branch as `repository.branch`")
+        }
+        NotNow::Frozen(frozen) => {
+            let until = frozen.until.map_or_else(String::new, |until| format!(" until {}", until.format("%Y-%m-%d %H:%M UTC")));
+            format!("is not synced{until}: {}", frozen.window)
+        }
+        NotNow::Syncing => "is being synced".to_owned(),
+        NotNow::Degraded => "is Degraded: nothing is changed before it is well".to_owned(),
+        NotNow::Progressing => "is Progressing: nothing is changed before it is well".to_owned(),
+        NotNow::Failed { message } => format!("could not be synced ({message}): mend that first"),
+        NotNow::Ignored => "leaves `spec.replicas` to others (RespectIgnoreDifferences): a value in Git would never arrive".to_owned(),
+        NotNow::Overrides => "has replicas, patches or components of its own in the cluster: move them into the overlay".to_owned(),
+        NotNow::OutOfSync { objects } if objects.is_empty() => "is OutOfSync: nothing is changed before it is as Git has it".to_owned(),
+        NotNow::OutOfSync { objects } => format!("is OutOfSync in other objects ({}): sync or mend them first", objects.join(", ")),
+    }
+}
+
+/// CPU in whole or thousandth cores, finer where it is less.
+fn cores(cores: f64) -> String {
+    if cores >= 0.01 { format!("{}m", trimmed(cores * 1000.0, 0)) } else { format!("{}m", trimmed(cores * 1000.0, 3)) }
+}
+
+/// Who sets a bound, in a few words.
+fn limit(by: &Limit) -> String {
+    match by {
+        Limit::Policy { field, origin: Some(origin) } => format!("`{field}` of {origin}"),
+        Limit::Policy { field, origin: None } => format!("the default of `{field}`"),
+        Limit::Autoscaler { object } => format!("the ceiling of {} {}", object.kind, object.name),
+        Limit::Nothing => "what bounds a workload without an autoscaler and `replicas.max`".to_owned(),
+        Limit::Quota { name, resource } => format!("since ResourceQuota {name} leaves no more {resource}"),
+    }
+}
+
+/// Until when a window is closed, in a few words.
+fn until_open(until: Option<chrono::DateTime<chrono::Utc>>) -> String {
+    until.map_or("for more than a year".to_owned(), |until| format!("until {}", until.format("%Y-%m-%d %H:%M UTC")))
+}
+
 /// How past forecasts did, in one line.
 pub fn hindsight(hindsight: Hindsight) -> String {
     let Hindsight { windows, covered } = hindsight;
     let share = trimmed(f64::from(covered) / f64::from(windows.max(1)) * 100.0, 1);
     format!("of its last {windows} forecasts, demand stayed at or under what was planned for in {covered} ({share} %)")
+}
+
+/// What was measured of the way from a commit to Ready pods, in one line; nothing where nothing was.
+pub fn lead(lead: &Lead) -> Option<String> {
+    let seconds = |span: chrono::TimeDelta| trimmed(span.num_milliseconds() as f64 / 1000.0, 1);
+    let stages: Vec<String> = lead
+        .stages()
+        .map(|(name, stage)| format!("{name} {} s (mean {} s, of {})", seconds(stage.p95), seconds(stage.mean), stage.starts))
+        .collect();
+    let total = lead.total().map_or_else(String::new, |total| format!("; together {}", span(total)));
+    (!stages.is_empty()).then(|| format!("measured lead time, 95th percentiles: {}{total}", stages.join(", ")))
 }
 
 /// Why there is no study, in one line.
@@ -265,6 +338,23 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::Gated { policy, message } => format!("held by the gate's policy {policy}: {message}"),
         HoldReason::GateFailed { detail } => format!("nothing is written, since {detail}"),
         HoldReason::Paused { by } => format!("paused by {by}"),
+        HoldReason::Frozen { why, until } => {
+            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            format!("a freeze of its policy holds it{why} {}", until_open(*until))
+        }
+        HoldReason::OutsideWindow { until } => format!("none of its policy's windows is open {}", until_open(*until)),
+        HoldReason::ArgoCd { application, why } => format!("Argo CD's Application {application} {}", not_now(why)),
+        HoldReason::VpaOwns { vpa } => {
+            format!(
+                "VerticalPodAutoscaler {} writes its requests (updateMode {}): set that to Off, or `requests.enabled: false`",
+                vpa.name, vpa.mode
+            )
+        }
+        HoldReason::LimitRange { name, bound } => {
+            format!("LimitRange {name} of its namespace would refuse it: its bound is {bound}; change that first")
+        }
+        HoldReason::NoRoom { by } => format!("there is no room for one more replica, {}", limit(by)),
+        HoldReason::NoNode { largest } => format!("no node could hold such a pod: the largest has {largest} to give"),
         HoldReason::CoolingDown { until } => {
             format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))
         }

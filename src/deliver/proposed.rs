@@ -76,7 +76,7 @@ pub fn standing(rhythm: Rhythm, repository: &Repository) -> Result<Option<Propos
 pub fn kept(plan: &Plan, proposed: &Proposal, may: impl Fn(&Change) -> bool) -> Vec<Change> {
     let is_unknown = |change: &Change| {
         let is_planned = plan.changes.iter().any(|other| is_same_field(other, change));
-        let holds = |held: &Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload) && held.why.is_error();
+        let holds = |held: &Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload) && held.why.is_for_now();
         let is_about = |held: &Held| held.field.as_ref().is_none_or(|field| *field == change.field);
         !is_planned && plan.held.iter().any(|held| holds(held) && is_about(held))
     };

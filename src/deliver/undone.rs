@@ -32,9 +32,9 @@ impl Undone {
     /// since then that made it another one is a veto, if it is someone else's.
     ///
     /// What was written is known from the state (`kept`), from merged pull requests and, since a run may have died before it kept anything, from
-    /// the commits themselves. `still` tells which changes' fields hold, at a commit, what they are to be changed from.
+    /// the commits themselves. Those are looked at as well where something is `unwell`, that we may have brought. `still` tells which changes' fields hold, at a commit, what they are to be changed from.
     pub fn look(
-        plan: &Plan,
+        (plan, unwell): (&Plan, bool),
         kept: &[Written],
         pulls: &[Pull],
         ours: &str,
@@ -43,7 +43,7 @@ impl Undone {
         still: impl Fn(CommitId, Vec<Change>) -> Result<Vec<Change>, GitError>,
     ) -> Result<Self, GitError> {
         let merged: Vec<Written> = pulls.iter().filter_map(|pull| merged(pull, repository)).flatten().collect();
-        if plan.changes.iter().all(|change| change.route == Route::Observe) {
+        if !unwell && plan.changes.iter().all(|change| change.route == Route::Observe) {
             return Ok(Self { vetoes: Vec::new(), written: merged }); // nothing is to be written, and nothing need be fetched for it
         }
         let history = block_in_place(|| repository.history(plan.at - patience.span))?;

@@ -80,7 +80,9 @@ mod tests {
 
     use super::super::{LEAST_HISTORY, all};
     use super::*;
-    use crate::model::{Censored, HoldReason, NoStudy, Place, RenderedWorkload, RepoPath, Scaler, Signal, WorkloadId, WorkloadKind};
+    use crate::model::Lead;
+    use crate::model::origin::Origins;
+    use crate::model::{Censored, HoldReason, NoStudy, RenderedWorkload, RepoPath, Scaler, Signal, WorkloadId, WorkloadKind};
 
     const SETTINGS: Settings = Settings { every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
 
@@ -97,7 +99,7 @@ mod tests {
             "{{apiVersion: prescale.dev/v1alpha1, kind: ScalingPolicy, metadata: {{name: {name}}}, spec: {{target: {{name: {name}}}, signal: requests}}}}"
         );
         Observed {
-            policy_place: Place { path: overlay.clone(), line: None },
+            origins: Origins::default(),
             overlay,
             rendered: RenderedWorkload {
                 id: WorkloadId { namespace: namespace.into(), kind: WorkloadKind::Deployment, name: name.into() },
@@ -119,11 +121,19 @@ mod tests {
             restarts: None,
             troubles: vec![],
             startup: None,
+            cpu: None,
+            pods: None,
+            lead: Lead::default(),
+            live: None,
+            deploys: vec![],
         }
     }
 
     fn foresee(workloads: Vec<Observed>) -> Result<Foreseen, HoldReason> {
-        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }, SETTINGS, |_| None, |_| ()).next().unwrap().remove(0)
+        all(&Snapshot { now: now(), workloads, amiss: vec![], past: vec![], ..Snapshot::default() }, SETTINGS, |_| None, |_| ())
+            .next()
+            .unwrap()
+            .remove(0)
     }
 
     #[test]

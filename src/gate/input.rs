@@ -7,8 +7,9 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value as Json, json};
 
 use super::settings::Settings;
+use crate::model::cluster::Live;
 use crate::model::plan::Outlook;
-use crate::model::{Change, Field, Observed, Plan, Prices, RepoPath, Rhythm, Route, Snapshot, Value, WorkloadId};
+use crate::model::{Change, Deploys, Field, Observed, Plan, Prices, RepoPath, Rhythm, Route, Snapshot, Value, WorkloadId};
 
 /// The version of the document.
 const VERSION: u32 = 1;
@@ -17,6 +18,8 @@ const VERSION: u32 = 1;
 pub(super) struct Inputs<'a> {
     outlooks: BTreeMap<(&'a RepoPath, &'a WorkloadId), &'a Outlook>,
     workloads: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
+    live: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
+    argocd: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
     prices: Option<&'a Prices>,
     time: Json,
     plan: Json,
@@ -32,7 +35,10 @@ pub(super) fn of<'a>(plan: &'a Plan, snapshot: &'a Snapshot, prices: Option<&'a 
         }
     }
     let workloads = snapshot.workloads.iter().map(|one| ((&one.overlay, &one.rendered.id), workload(one))).collect();
-    let mut inputs = Inputs { outlooks, workloads, prices, time: time(plan.at, settings), plan: Json::Null };
+    let key = |one: &'a Observed| (&one.overlay, &one.rendered.id);
+    let live = snapshot.workloads.iter().filter_map(|one| Some((key(one), live(one.live.as_ref()?)))).collect();
+    let argocd = snapshot.workloads.iter().filter_map(|one| Some((key(one), argocd(one.deploys.first()?)))).collect();
+    let mut inputs = Inputs { outlooks, workloads, live, argocd, prices, time: time(plan.at, settings), plan: Json::Null };
     inputs.plan = inputs.whole(plan, snapshot);
     inputs
 }
@@ -75,8 +81,8 @@ impl Inputs<'_> {
             "cost": cost.zip(self.prices).map(|(delta, prices)| json!({"delta": delta, "currency": prices.currency})),
             "time": self.time,
             "plan": self.plan,
-            "cluster": null,
-            "argocd": null,
+            "cluster": self.live.get(&key),
+            "argocd": self.argocd.get(&key),
             "slo": null,
         })
     }
@@ -111,6 +117,40 @@ fn workload(observed: &Observed) -> Json {
         "name": name,
         "annotations": observed.rendered.annotations,
         "days": days,
+    })
+}
+
+/// What the cluster says of a workload.
+fn live(live: &Live) -> Json {
+    let Live { replicas, ready, pending, unschedulable, autoscaler, disruption, warnings, .. } = live;
+    json!({
+        "replicas": replicas,
+        "ready": ready,
+        "pending": pending,
+        "unschedulable": unschedulable,
+        "autoscaler": autoscaler.as_ref().map(|scaler| json!({
+            "kind": scaler.kind,
+            "name": scaler.name,
+            "min": scaler.min,
+            "max": scaler.max,
+            "desired": scaler.desired,
+        })),
+        "pdb": disruption.as_ref().map(|pdb| json!({"name": pdb.name, "minAvailable": pdb.least, "allowed": pdb.allowed})),
+        "warnings": warnings,
+    })
+}
+
+/// What Argo CD says of the first Application that deploys a workload.
+fn argocd(deploys: &Deploys) -> Json {
+    let application = &deploys.application;
+    let status = application.status.as_ref();
+    json!({
+        "application": deploys.name(),
+        "project": application.project,
+        "destination": {"server": application.destination.server, "name": application.destination.name},
+        "autoSync": application.auto_sync,
+        "sync": status.map(|status| status.sync),
+        "health": status.map(|status| status.health),
     })
 }
 

@@ -9,13 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use super::nearest::nearest;
 
 /// A time zone and its holidays. The default is UTC with none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Calendar {
     /// The IANA time zone whose clock demand follows. Default: UTC.
     #[serde(serialize_with = "write_zone", deserialize_with = "read_zone")]
+    #[schemars(with = "String")]
     pub time_zone: Tz,
     /// Days on which demand is as on a Sunday. Default: none.
+    #[schemars(with = "BTreeSet<String>")]
     pub holidays: BTreeSet<NaiveDate>,
 }
 

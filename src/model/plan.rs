@@ -8,11 +8,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Borrowed, Bytes, Field, HoldReason, Millicores, NoStudy, ObjectRef, Place, Reason, RepoPath, Signal, Study, Value, Window, WorkloadId,
+    Borrowed, Bytes, Field, HoldReason, Lead, Millicores, NoStudy, ObjectRef, Place, Reason, RepoPath, Signal, Study, Value, Window,
+    WorkloadId,
 };
 
 /// Which way a change travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Route {
     /// Reported, never written.
@@ -57,6 +58,13 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether it raises capacity: its value grows, or for the target of an autoscaler shrinks.
+    pub fn rises(&self) -> bool {
+        let moved = self.from.as_ref().and_then(Value::number).zip(self.to.number());
+        let is_target = matches!(self.field, Field::TargetUtilization(_) | Field::TargetValue(_));
+        moved.is_some_and(|(from, to)| if is_target { from > to } else { from < to })
+    }
+
     /// How likely demand exceeds the floor within the window, before and after. Absent for what is no floor.
     pub fn risk(&self) -> Option<(f64, f64)> {
         self.reasons.iter().find_map(|reason| match reason {
@@ -153,6 +161,8 @@ pub struct Outlook {
     pub unstudied: Option<NoStudy>,
     /// How its forecasts of the last days did; absent where none is known, or several signals drive it.
     pub hindsight: Option<Hindsight>,
+    /// What was measured of the way from a commit to Ready pods.
+    pub lead: Lead,
 }
 
 /// What will change and what is held back.

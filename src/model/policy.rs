@@ -4,9 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Aim, Bytes, Calendar, Millicores, Route, Share, WorkloadKind};
+use super::{Aim, Bytes, Calendar, Freeze, Millicores, Route, Share, Windows, WorkloadKind};
+
+mod schema;
+
+pub use schema::{crd, json_schema};
 
 /// The `apiVersion` of a [`ScalingPolicy`].
 pub const API_VERSION: &str = "prescale.dev/v1alpha1";
@@ -36,16 +42,30 @@ pub struct Metadata {
 }
 
 /// What a policy says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::duplicated_attributes, reason = "each column has its type")]
+#[kube(
+    group = "prescale.dev",
+    version = "v1alpha1",
+    kind = "ScalingPolicy",
+    root = "Resource",
+    namespaced,
+    shortname = "scp",
+    category = "prescale",
+    printcolumn(name = "Kind", type_ = "string", json_path = ".spec.target.kind"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
 pub struct Spec {
     /// The workload, as rendered.
     pub target: Target,
     /// What drives it: `cpu`, `memory`, `requests`, or `{promql: <expression>}`. Default: `cpu`.
     #[serde(default, with = "serde_yaml::with::singleton_map", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::signal")]
     pub signal: Option<Signal>,
     /// Demand that one replica can carry, in the signal's unit. Default for `cpu` and `memory`: the pod's request times the HPA's target
-    /// utilization, or times 0.7 without one. Other signals need it.
+    /// utilization, or times 0.7 without one. Of other signals it is learned from CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
     /// What drives it, where that is several signals, instead of the two fields above: the largest need wins.
@@ -57,15 +77,23 @@ pub struct Spec {
     /// Instead of a price: the share of minutes that may be short. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<Share>,
-    /// From a decision to Ready pods. Default: the configuration's `decision.leadTime`, or what was measured where that is longer.
+    /// From a decision to Ready pods. Default: what was measured or, until that is known, the configuration's `decision.leadTime`.
     #[serde(default, with = "duration_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub lead_time: Option<Duration>,
     /// How old the last sample may be. Default: 15m.
     #[serde(default = "default_stale_after", with = "duration")]
+    #[schemars(with = "String")]
     pub stale_after: Duration,
     /// The clock that demand follows, and its holidays. Default: UTC, none.
     #[serde(default)]
     pub calendar: Calendar,
+    /// When changes may be written, by the calendar's clock. Default: at any time.
+    #[serde(default)]
+    pub windows: Windows,
+    /// When nothing is written, by the calendar's clock. Default: never.
+    #[serde(default)]
+    pub freezes: Vec<Freeze>,
     /// Bounds and steps of the floor.
     #[serde(default)]
     pub replicas: ReplicasPolicy,
@@ -81,7 +109,7 @@ pub struct Spec {
 }
 
 /// The workload that a policy names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Target {
     /// `Deployment`, `StatefulSet` or `Rollout`. Default: `Deployment`.
@@ -92,11 +120,12 @@ pub struct Target {
 }
 
 /// A signal that drives a workload, and what a replica carries of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Driver {
     /// The signal.
     #[serde(with = "serde_yaml::with::singleton_map")]
+    #[schemars(schema_with = "schema::signal")]
     pub signal: Signal,
     /// As [`Spec::capacity_per_replica`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +179,7 @@ impl fmt::Display for Signal {
 }
 
 /// Bounds and steps of the floor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReplicasPolicy {
     /// Never fewer. Default: 1.
@@ -164,12 +193,14 @@ pub struct ReplicasPolicy {
     pub step_down: f64,
     /// How long after its last change a floor may fall again. Default: 30m.
     #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub cool_down: Duration,
     /// Spare replicas, in square roots of those that the peak keeps busy: with few replicas chance matters more. Default: 0.
     pub spare: f64,
     /// A floor falls only to the most that any decision over this long wanted; with [`Self::changes_per_day`] over at least each one's share
     /// of the day. Default: 30m.
     #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub stabilization: Duration,
     /// The most changes of the floor in any 24 hours; falls take none but the first half of them. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +210,7 @@ pub struct ReplicasPolicy {
 }
 
 /// Settings of the autoscaler.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AutoscalerPolicy {
     /// Whether an HPA's target utilization and scale-down stabilization are chosen by replay. Default: true.
@@ -187,7 +218,7 @@ pub struct AutoscalerPolicy {
 }
 
 /// Requests of the containers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RequestsPolicy {
     /// Whether they are sized at all. Default: true.
@@ -202,6 +233,7 @@ pub struct RequestsPolicy {
     pub least_change: f64,
     /// How much history must stand behind it. Default: 3d.
     #[serde(with = "duration")]
+    #[schemars(with = "String")]
     pub least_history: Duration,
     /// CPU requests never fall below. Default: 10m.
     pub min_cpu: Millicores,
@@ -374,6 +406,14 @@ impl ScalingPolicy {
             longest("requests.leastHistory", spec.requests.least_history, 400),
         ] {
             must(holds, problem);
+        }
+        for (i, Freeze { from, to, .. }) in spec.freezes.iter().enumerate() {
+            must(from < to, format!("spec.freezes[{i}] ends at {to}, before it begins at {from}: swap or correct them"));
+        }
+        for (rhythm, windows) in [("floors", &spec.windows.floors), ("templates", &spec.windows.templates)] {
+            for (i, window) in windows.iter().enumerate() {
+                must(!window.days.is_empty(), format!("spec.windows.{rhythm}[{i}].days is empty: name a day, or leave it out for all"));
+            }
         }
         let requests = &spec.requests;
         for (field, percentile) in [("cpuPercentile", requests.cpu_percentile), ("memoryPercentile", requests.memory_percentile)] {

@@ -43,6 +43,16 @@ pub struct Proposed {
 }
 
 impl Proposed {
+    /// Whether it takes back what an Application did not bear: a number that was made from nothing.
+    pub fn is_inverse(&self) -> bool {
+        self.input.is_none() && self.change.to.number().is_some()
+    }
+
+    /// Whether it is about the field of a change.
+    pub fn is_of(&self, change: &Change) -> bool {
+        (&self.change.overlay, &self.change.object, &self.change.field) == (&change.overlay, &change.object, &change.field)
+    }
+
     /// What tells whether it is still the one that was declined.
     pub fn basis(&self) -> Basis {
         Basis { input: self.input.clone(), to: self.change.to.clone() }

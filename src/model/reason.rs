@@ -3,8 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::cluster::Vpa;
+use super::origin::Origin;
 use super::seconds;
-use super::{Borrowed, Cause, Input, NoStudy, ObjectRef, Place, Quantity, Refusal, Resource, Signal, VetoedBy};
+use super::{Borrowed, Cause, Input, NoStudy, NotNow, ObjectRef, Quantity, Refusal, Resource, Signal, VetoedBy};
 
 /// Why a value is what it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +90,35 @@ pub enum Reason {
         /// Why.
         message: String,
     },
+    /// What one replica carries was learned from the CPU that the workload used.
+    CapacityLearned {
+        /// What it carries, in the signal's unit.
+        capacity: f64,
+        /// CPU that a unit of demand costs, in cores.
+        cost: f64,
+        /// CPU that an idle replica takes, in cores.
+        idle: f64,
+        /// What a replica may use of its request, in cores.
+        usable: f64,
+        /// The share of CPU's variance that demand explains.
+        explained: f64,
+        /// How many hours stand behind it.
+        hours: u32,
+    },
+    /// An Application became Degraded by the change: it is taken back.
+    TakenBack {
+        /// The Application.
+        application: String,
+        /// The commit that brought it.
+        commit: String,
+        /// Since when it is Degraded.
+        since: DateTime<Utc>,
+    },
+    /// Argo CD does not sync it by itself: nothing changes before someone does.
+    ManualSync {
+        /// The Application.
+        application: String,
+    },
     /// How likely demand exceeds the floor within the window.
     Risk {
         /// With the floor as it is, 0–1.
@@ -102,15 +133,19 @@ pub enum Reason {
         /// The replicas that it asks for.
         needed: u32,
     },
-    /// Bounded by the policy's or the autoscaler's least.
+    /// Bounded from below.
     AtLeast {
         /// The bound.
         bound: u32,
+        /// Who sets it.
+        by: Limit,
     },
-    /// Bounded by the policy's or the autoscaler's most, though the forecast asks for more.
+    /// Bounded from above, though the forecast asks for more.
     AtMost {
         /// The bound.
         bound: u32,
+        /// Who sets it.
+        by: Limit,
         /// What the forecast asks for.
         wanted: u32,
     },
@@ -155,6 +190,33 @@ pub enum Reason {
     },
 }
 
+/// Who sets a bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Limit {
+    /// A field of the policy.
+    Policy {
+        /// The field, such as `replicas.max`.
+        field: String,
+        /// Where it stands; absent for its default.
+        origin: Option<Origin>,
+    },
+    /// The autoscaler's own ceiling.
+    Autoscaler {
+        /// The object.
+        object: ObjectRef,
+    },
+    /// What bounds a workload that nothing else bounds.
+    Nothing,
+    /// A ResourceQuota of its namespace.
+    Quota {
+        /// Its name.
+        name: String,
+        /// What would run out.
+        resource: String,
+    },
+}
+
 /// Why something is left alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -193,6 +255,48 @@ pub enum HoldReason {
     Paused {
         /// Which: the configuration's `paused`, or an annotation.
         by: String,
+    },
+    /// A freeze of its policy.
+    Frozen {
+        /// What its policy says of it.
+        why: String,
+        /// The first instant at which it may be written; absent where that is more than a year away.
+        until: Option<DateTime<Utc>>,
+    },
+    /// None of its policy's windows is open.
+    OutsideWindow {
+        /// The first instant at which it may be written; absent where that is more than a year away.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Argo CD would not bring it to the cluster, or not now.
+    #[serde(rename = "argocd")]
+    ArgoCd {
+        /// The Application.
+        application: String,
+        /// Why.
+        why: NotNow,
+    },
+    /// A VerticalPodAutoscaler writes its requests.
+    VpaOwns {
+        /// Which.
+        vpa: Vpa,
+    },
+    /// A LimitRange of its namespace refuses the request.
+    LimitRange {
+        /// Its name.
+        name: String,
+        /// The bound that it sets, in cores or bytes.
+        bound: Quantity,
+    },
+    /// There is no room for one more replica.
+    NoRoom {
+        /// Who bounds it.
+        by: Limit,
+    },
+    /// No node has so much to give.
+    NoNode {
+        /// The most that one has.
+        largest: Quantity,
     },
     /// Scaled down less than the cool-down ago.
     CoolingDown {
@@ -263,7 +367,7 @@ pub enum HoldReason {
     /// Two policies name the same workload.
     PolicyOverlap {
         /// Where they stand.
-        places: Vec<Place>,
+        places: Vec<Origin>,
     },
     /// The policy names a workload that the overlay does not render.
     WorkloadAbsent,
@@ -320,6 +424,13 @@ impl HoldReason {
                 | Self::Vetoed { .. }
                 | Self::Gated { .. }
                 | Self::Paused { .. }
+                | Self::Frozen { .. }
+                | Self::OutsideWindow { .. }
+                | Self::ArgoCd { .. }
+                | Self::VpaOwns { .. }
+                | Self::LimitRange { .. }
+                | Self::NoRoom { .. }
+                | Self::NoNode { .. }
                 | Self::CoolingDown { .. }
                 | Self::Deferred { .. }
                 | Self::ChangesSpent { .. }
@@ -333,6 +444,11 @@ impl HoldReason {
         )
     }
 
+    /// Whether it says nothing of what is wanted, only that it is not known or not written now: what stands proposed stays.
+    pub fn is_for_now(&self) -> bool {
+        self.is_error() || matches!(self, Self::Frozen { .. } | Self::OutsideWindow { .. } | Self::ArgoCd { .. })
+    }
+
     /// The stable name, for metrics and scripts.
     pub fn code(&self) -> &'static str {
         match self {
@@ -342,6 +458,13 @@ impl HoldReason {
             Self::Gated { .. } => "gated",
             Self::GateFailed { .. } => "gate-failed",
             Self::Paused { .. } => "paused",
+            Self::Frozen { .. } => "frozen",
+            Self::OutsideWindow { .. } => "outside-window",
+            Self::ArgoCd { .. } => "argocd",
+            Self::VpaOwns { .. } => "vpa-owns",
+            Self::LimitRange { .. } => "limit-range",
+            Self::NoRoom { .. } => "no-room",
+            Self::NoNode { .. } => "no-node",
             Self::CoolingDown { .. } => "cooling-down",
             Self::Deferred { .. } => "deferred",
             Self::ChangesSpent { .. } => "changes-spent",

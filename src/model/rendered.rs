@@ -35,6 +35,17 @@ pub struct RenderedWorkload {
 }
 
 impl RenderedWorkload {
+    /// Whether an object, by kind and name, is it or its autoscaler.
+    pub fn is_of(&self, kind: &str, name: &str) -> bool {
+        let is = |object: &ObjectRef| (object.kind.as_str(), object.name.as_str()) == (kind, name);
+        (self.id.kind.as_str(), self.id.name.as_str()) == (kind, name)
+            || match &self.scaler {
+                Scaler::Hpa(hpa) => is(&hpa.object),
+                Scaler::Keda(scaled) => is(&scaled.object),
+                Scaler::None | Scaler::Several(_) => false,
+            }
+    }
+
     /// What a field of it or of its autoscaler holds; `None` where nothing sets it, or nothing that could be read.
     pub fn value(&self, field: &Field) -> Option<&Value> {
         self.fields.iter().find(|(other, _)| other == field).map(|(_, value)| value)

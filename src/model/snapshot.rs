@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::cluster::{Cluster, Live};
+use super::origin::Origins;
 use super::{
-    Censored, Change, Field, HoldReason, NoStudy, Place, Plan, Record, RenderedWorkload, RepoPath, Scaler, ScalingPolicy, Series, Signal,
-    Study, Value, WorkloadId,
+    Censored, Change, Deploys, Field, HoldReason, Lead, NoStudy, Plan, Record, RenderedWorkload, RepoPath, Scaler, ScalingPolicy, Series,
+    Signal, Study, Value, WorkloadId,
 };
 
 /// One workload that a policy names, with all that was learned of it.
@@ -18,10 +20,14 @@ pub struct Observed {
     pub rendered: RenderedWorkload,
     /// The policy that governs it.
     pub policy: ScalingPolicy,
-    /// Where the policy stands.
-    pub policy_place: Place,
+    /// Who says each field of the policy.
+    pub origins: Origins,
     /// What drives it, in the order of its policy; never empty.
     pub signals: Vec<Driven>,
+    /// CPU that its pods used together, in cores, where something needs it.
+    pub cpu: Option<Series>,
+    /// Pods that were Ready, on average over all of it.
+    pub pods: Option<f64>,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
     /// When its demand was cut short.
@@ -32,6 +38,12 @@ pub struct Observed {
     pub troubles: Vec<HoldReason>,
     /// Measured time from a pod's creation to Ready, where it was measured.
     pub startup: Option<TimeDelta>,
+    /// What was measured of the way from a commit to Ready pods.
+    pub lead: Lead,
+    /// What the cluster says of it; absent where that is not known.
+    pub live: Option<Live>,
+    /// The Applications of Argo CD that deploy it.
+    pub deploys: Vec<Deploys>,
 }
 
 /// A signal that drives a workload.
@@ -64,7 +76,7 @@ pub struct Usage {
 }
 
 /// All that is known at `now`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// When it was taken.
     pub now: DateTime<Utc>,
@@ -74,6 +86,12 @@ pub struct Snapshot {
     pub amiss: Vec<Amiss>,
     /// What earlier runs recorded, the oldest first.
     pub past: Vec<Record>,
+    /// The tip of the tracked branch.
+    pub base: String,
+    /// What the cluster says of namespaces and nodes.
+    pub cluster: Cluster,
+    /// What could not be seen, and what is odd about what deploys the overlays: for people.
+    pub notices: Vec<String>,
 }
 
 /// A policy that leads to no decision.

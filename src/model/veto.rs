@@ -71,6 +71,8 @@ pub enum VetoedBy {
         /// The value that was written.
         written: Value,
     },
+    /// It was taken back, since Argo CD's Application became Degraded by it.
+    Degraded,
 }
 
 impl fmt::Display for VetoedBy {
@@ -78,6 +80,7 @@ impl fmt::Display for VetoedBy {
         match self {
             Self::Closed { pull } => write!(f, "pull request #{pull} was closed"),
             Self::Deleted => write!(f, "the branch that proposed it was deleted unmerged"),
+            Self::Degraded => write!(f, "its Application became Degraded by it, and it was taken back"),
             Self::Changed { written } => write!(f, "someone took back the {written} that was written"),
         }
     }
@@ -126,6 +129,7 @@ impl Change {
         let told = self.reasons.iter().find_map(|reason| match reason {
             Reason::PeakDemand { demand, signal, .. } => Some(Some(Input { value: *demand, signal: Some(signal.clone()) })),
             Reason::Kept { input } => Some(input.clone()),
+            Reason::TakenBack { .. } => Some(None),
             _ => None,
         });
         told.unwrap_or_else(|| self.to.number().map(|value| Input { value, signal: None }))

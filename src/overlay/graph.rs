@@ -129,6 +129,18 @@ impl Graph {
         !self.lists.contains(overlay)
     }
 
+    /// The overlays that someone deploys, as far as Git tells: nothing but lists of folders builds on them, and they are none themselves.
+    pub(super) fn leaves(&self, overlays: &[RepoPath]) -> Vec<RepoPath> {
+        let all: BTreeSet<&RepoPath> = overlays.iter().collect();
+        let builders: BTreeSet<&RepoPath> =
+            self.readers.iter().filter(|(path, _)| all.contains(path)).flat_map(|(_, readers)| readers).collect();
+        let is_leaf = |folder: &RepoPath| {
+            let is_list = |folder: &RepoPath| self.lists.contains(folder) && builders.contains(folder);
+            self.reached(folder).iter().all(is_list) && !is_list(folder)
+        };
+        overlays.iter().filter(|folder| is_leaf(folder)).cloned().collect()
+    }
+
     /// Whether the kustomization of a folder names a file or folder.
     pub(super) fn names(&self, folder: &RepoPath, path: &RepoPath) -> bool {
         self.readers.get(path).is_some_and(|readers| readers.contains(folder))

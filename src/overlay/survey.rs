@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::build::{Additions, Build, build};
 use super::fields::{self, Shape};
 use super::files::{Files, Found};
+use super::graph::Graph;
 use super::kustomization::{self, Kustomization};
 use super::node::Node;
 use super::object::Object;
@@ -33,6 +34,11 @@ pub fn overlays(tree: &Tree, under: &[RepoPath]) -> Vec<RepoPath> {
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
         .collect()
+}
+
+/// Those of [`overlays`] that someone deploys, as far as Git tells: nothing but lists of folders builds on them, and they are none themselves.
+pub fn leaves(tree: &Tree, under: &[RepoPath]) -> Vec<RepoPath> {
+    Graph::new(&Files::new(tree)).leaves(&overlays(tree, under))
 }
 
 /// Whether a folder holds a Component. The file is parsed only when it speaks of one.

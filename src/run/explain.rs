@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{World, blocking, plan};
-use crate::model::{Held, NoStudy, RepoPath, Sited, Study, WorkloadId};
+use crate::model::{Held, Lead, NoStudy, RepoPath, Sited, Study, WorkloadId};
 use crate::overlay::{self, Ownership};
 
 /// A workload in one overlay.
@@ -24,6 +24,8 @@ pub struct Explained {
     pub studies: Vec<Study>,
     /// Why nothing does.
     pub unstudied: Option<NoStudy>,
+    /// What was measured of the way from a commit to Ready pods.
+    pub lead: Lead,
     /// Whether a policy names it.
     pub governed: bool,
 }
@@ -100,6 +102,7 @@ pub async fn explain(world: &World, now: DateTime<Utc>, name: &str) -> anyhow::R
             explained.push(Explained {
                 studies: outlooks.clone().filter_map(|outlook| outlook.study.clone()).collect(),
                 unstudied: outlooks.clone().find_map(|outlook| outlook.unstudied.clone()),
+                lead: outlooks.clone().next().map(|outlook| outlook.lead).unwrap_or_default(),
                 governed: !held.is_empty() || !changes.is_empty(),
                 held: held.into_iter().filter(|held| held.field.is_none()).collect(),
                 workload: workload.id,

@@ -7,6 +7,7 @@ mod support;
 mod absurd_demand;
 mod bad_input;
 mod cli;
+mod cluster;
 mod collect_files;
 mod collect_prometheus;
 mod configuration;

@@ -1,6 +1,6 @@
 //! `policies/README.md` documents the type, field by field.
 
-use prescale::model::ScalingPolicy;
+use prescale::model::{ScalingPolicy, policy};
 use serde_json::Value;
 
 const FULL: &str = "
@@ -43,4 +43,63 @@ fn every_field_is_documented_with_its_default() {
         let field = row[1].trim_matches('`');
         assert!(fields.iter().any(|known| known == field || known.starts_with(&format!("{field}."))), "{field} is documented, but unknown");
     }
+}
+
+/// Holds a generated file to what is committed; `UPDATE_EXPECT=1` writes it.
+fn committed(path: &str, text: &str) {
+    expect_test::expect_file![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)].assert_eq(text);
+}
+
+#[test]
+fn the_crd_and_the_schema_are_the_type_s() {
+    let crd = serde_yaml::to_string(&policy::crd()).unwrap();
+    committed(
+        "manifests/prescale/base/crd.yaml",
+        &format!("# Generated from the type by a test; policies also work straight from Git, without it.\n{crd}"),
+    );
+    committed("policies/scalingpolicy.schema.json", &format!("{}\n", serde_json::to_string_pretty(&policy::json_schema()).unwrap()));
+}
+
+#[test]
+fn the_schema_takes_what_the_type_takes() {
+    let schema = jsonschema::validator_for(&policy::json_schema()).unwrap();
+    let with = |spec: &str| {
+        let text = format!("apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: web}}\nspec: {spec}\n");
+        (serde_yaml::from_str::<ScalingPolicy>(&text).is_ok(), schema.is_valid(&serde_yaml::from_str::<Value>(&text).unwrap()))
+    };
+    for spec in [
+        "{target: {name: web}}",
+        "{target: {name: web}, signal: {promql: up}, objective: 0.5%, delivery: {floors: commit}, replicas: {coolDown: 1h}}",
+        "{target: {name: web}, signals: [{signal: cpu}, {signal: requests, capacityPerReplica: 5}], requests: {minCpu: 1, minMemory: 64Mi}}",
+        "{target: {name: web}, windows: [{days: [monday], from: '08:00'}], freezes: [{from: 2026-12-20T00:00, to: 2027-01-01T00:00}]}",
+        "{target: {name: web}, windows: {templates: [{to: '06:00'}]}, calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}}",
+    ] {
+        assert_eq!(with(spec), (true, true), "{spec}");
+    }
+    for spec in [
+        "{}",
+        "{target: {name: web}, replica: {min: 2}}",
+        "{target: {name: web}, signal: disk}",
+        "{target: {name: web, kind: DaemonSet}}",
+        "{target: {name: web}, windows: [{day: [monday]}]}",
+        "{target: {name: web}, delivery: sometimes}",
+    ] {
+        assert_eq!(with(spec), (false, false), "{spec}");
+    }
+}
+
+#[test]
+fn what_is_read_of_a_cluster_is_documented() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cluster.md")).unwrap();
+    let role = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/prescale/base/rbac.yaml")).unwrap();
+    for (api, plural, without) in prescale::collect::READ {
+        let row = format!("| `{plural}` | `{api}` | {without} |");
+        assert!(docs.contains(&row), "{row}");
+        assert!(role.contains(plural), "{plural}");
+    }
+    assert_eq!(
+        docs.lines().filter(|line| line.starts_with("| `") && line.matches('`').count() == 4).count(),
+        prescale::collect::READ.len()
+    );
+    assert!(!role.contains("watch") && role.matches("verbs: [list]").count() == role.matches("verbs:").count(), "{role}");
 }

@@ -6,6 +6,7 @@ pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod git_http;
 pub(crate) mod git_ssh;
+pub(crate) mod kube;
 pub(crate) mod kustomize;
 pub(crate) mod openmetrics;
 pub(crate) mod prometheus;

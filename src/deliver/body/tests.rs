@@ -61,6 +61,7 @@ fn outlook(name: &str) -> Outlook {
         history: (0..24).map(|hour| (hour != 3).then(|| 100.0 + 3.337 * f64::from(hour))).collect(),
         ahead: (0..24).map(|hour| 180.0 + f64::from(hour)).collect(),
         sibling: None,
+        lead: crate::model::Lead::default(),
         study: None,
         unstudied: None,
         hindsight: Some(Hindsight { windows: 144, covered: 141 }),

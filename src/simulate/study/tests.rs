@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::model::Lead;
+use crate::model::origin::Origins;
 use crate::model::policy::Driver;
-use crate::model::{
-    Censored, Container, HpaMetric, Millicores, ObjectRef, Place, RenderedWorkload, RepoPath, Scaler, WorkloadId, WorkloadKind,
-};
+use crate::model::{Censored, Container, HpaMetric, Millicores, ObjectRef, RenderedWorkload, RepoPath, Scaler, WorkloadId, WorkloadKind};
 
 const SETTINGS: forecast::Settings = forecast::Settings { every: TimeDelta::minutes(30), lead: TimeDelta::minutes(6) };
 const DAYS: i64 = 8;
@@ -51,7 +51,7 @@ fn workload(name: &str, spec: &str, demand: &Series, percent: Option<u32>) -> Ob
         metrics: vec![HpaMetric { name: "cpu".into(), utilization: Some(percent) }],
     };
     let mut workload = Observed {
-        policy_place: Place { path: overlay.clone(), line: None },
+        origins: Origins::default(),
         overlay,
         rendered: RenderedWorkload {
             id: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() },
@@ -68,6 +68,11 @@ fn workload(name: &str, spec: &str, demand: &Series, percent: Option<u32>) -> Ob
         restarts: None,
         troubles: vec![],
         startup: None,
+        cpu: None,
+        pods: None,
+        lead: Lead::default(),
+        live: None,
+        deploys: vec![],
     };
     let driven = |Driver { signal, capacity_per_replica }| Driven {
         signal,
@@ -82,7 +87,7 @@ fn workload(name: &str, spec: &str, demand: &Series, percent: Option<u32>) -> Ob
 const PLAIN: &str = "capacityPerReplica: 5";
 
 fn snapshot(workloads: Vec<Observed>) -> Snapshot {
-    Snapshot { now: now(), workloads, amiss: vec![], past: vec![] }
+    Snapshot { now: now(), workloads, amiss: vec![], past: vec![], ..Snapshot::default() }
 }
 
 fn study(workload: Observed) -> Result<Study, NoStudy> {

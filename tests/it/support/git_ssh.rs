@@ -32,7 +32,7 @@ impl GitSsh {
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nMaxStartups 200\n\
-             SetEnv PATH={} GIT_CONFIG_GLOBAL=/dev/null\n",
+             SetEnv SHLVL=9 PATH={} GIT_CONFIG_GLOBAL=/dev/null\n",
             path("host_key").display(),
             path("authorized_keys").display(),
             std::env::var("PATH").unwrap(),

@@ -1,0 +1,148 @@
+//! What Argo CD deploys, from manifests in Git: Applications, AppProjects and ApplicationSets that are written out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize as _;
+use serde_json::Value as Json;
+
+use crate::model::argocd::{Application, ApplicationSet, Project, Seen, SyncWindow, Tracking, frozen, same_repository};
+use crate::model::cluster::ArgoCd;
+use crate::model::{Deploys, Place, RepoPath, Tree};
+
+/// When a commit was made, and on which one.
+pub type Made = (DateTime<Utc>, Option<String>);
+
+/// A sync that ended later after its commit, in seconds, was kept up by something else.
+const LONGEST_SYNC: f64 = 3600.0;
+
+/// What is tracked: an address, a branch, and the commit at its tip.
+#[derive(Clone, Copy)]
+pub struct Tracked<'a> {
+    /// The repository, by whichever protocol.
+    pub repository: &'a str,
+    /// The branch.
+    pub branch: &'a str,
+    /// Its tip.
+    pub base: &'a str,
+    /// When a commit was made, and on which one; where it is at hand.
+    pub committed: &'a (dyn Fn(&str) -> Option<Made> + Sync),
+}
+
+/// Lays what a commit says of Argo CD's objects under what the cluster says: a live one knows its own state.
+pub(super) fn beside(mut live: ArgoCd, tree: &Tree) -> ArgoCd {
+    for (path, _) in tree.iter() {
+        let Some(text) = tree.bytes(path).and_then(|bytes| std::str::from_utf8(bytes).ok()) else { continue };
+        if !text.contains("argoproj.io/") || !["Application", "AppProject"].iter().any(|kind| text.contains(kind)) {
+            continue;
+        }
+        for document in serde_yaml::Deserializer::from_str(text) {
+            // A chart's template is no YAML; whatever is behind it cannot be told.
+            let Ok(document) = Json::deserialize(document) else { break };
+            let seen = || Seen::Git(Place { path: path.clone(), line: None });
+            if let Some(one) = Application::read(&document, seen()) {
+                if !live.applications.iter().any(|known| known.name == one.name) {
+                    live.applications.push(one);
+                }
+            } else if let Some(one) = Project::read(&document) {
+                if !live.projects.iter().any(|known| known.name == one.name) {
+                    live.projects.push(one);
+                }
+            } else if let Some(one) = ApplicationSet::read(&document, seen())
+                && !live.sets.iter().any(|known| known.name == one.name)
+            {
+                live.sets.push(one);
+            }
+        }
+    }
+    live
+}
+
+/// The Applications that deploy each folder of the tracked repository.
+pub(super) fn deploys(argocd: &ArgoCd, tracked: Tracked<'_>, now: DateTime<Utc>) -> BTreeMap<RepoPath, Vec<Deploys>> {
+    let mut all: BTreeMap<RepoPath, Vec<Deploys>> = BTreeMap::new();
+    for application in &argocd.applications {
+        let named = || argocd.projects.iter().filter(|project| project.name == application.project);
+        let project = named().find(|project| project.namespace == application.namespace).or_else(|| named().next());
+        let frozen = project.and_then(|project| frozen(project, application, now));
+        let (alone, syncs) = (is_alone(application, tracked), syncs(application, tracked));
+        let application = Arc::new(application.clone());
+        let mut note = |folder: RepoPath, tracking| {
+            let deploys = Deploys { application: application.clone(), tracking, frozen: frozen.clone(), alone, syncs: syncs.clone() };
+            all.entry(folder).or_default().push(deploys);
+        };
+        let mut folders: Vec<RepoPath> = application.sources.iter().filter_map(|source| folder(source.path.as_deref())).collect();
+        folders.sort();
+        folders.dedup();
+        for folder in folders {
+            if let Some(tracking) = application.deploys(tracked.repository, tracked.branch, &folder) {
+                note(folder, tracking);
+            }
+        }
+        let hydrated = application.hydrated.as_ref();
+        if let Some(hydrated) = hydrated.filter(|to| to.branch == tracked.branch && same_repository(&to.repo, tracked.repository))
+            && let Some(written) = folder(Some(&hydrated.path))
+        {
+            note(written, Tracking::Hydrated { path: hydrated.path.clone() });
+        }
+    }
+    all
+}
+
+/// What people should know: Applications that deploy nothing, several that deploy one overlay, and sync windows that are never evaluated.
+pub(super) fn notices(argocd: &ArgoCd, tree: &Tree, tracked: Tracked<'_>, deploys: &BTreeMap<RepoPath, Vec<Deploys>>) -> Vec<String> {
+    let mut notices = Vec::new();
+    for (folder, all) in deploys {
+        for one in all.iter().filter(|one| one.tracking == Tracking::Tracked && !tree.is_folder(folder)) {
+            notices.push(format!(
+                "Argo CD's Application {} deploys `{folder}`, which the branch `{}` does not have: correct its path",
+                one.name(),
+                tracked.branch
+            ));
+        }
+        let names: Vec<String> = all.iter().map(Deploys::name).collect();
+        if names.len() > 1 && tree.is_folder(folder) {
+            notices.push(format!(
+                "{} Applications deploy `{folder}` ({}): a change reaches all of them, and waits for each",
+                names.len(),
+                names.join(", ")
+            ));
+        }
+    }
+    for project in &argocd.projects {
+        let errors = project.windows.iter().filter_map(SyncWindow::error);
+        notices.extend(errors.map(|error| format!("AppProject {}: {error}", project.name)));
+    }
+    notices
+}
+
+/// Whether the last commit that was deployed was made on the one that was deployed before it.
+fn is_alone(application: &Application, tracked: Tracked<'_>) -> bool {
+    let Some([.., before, last]) = application.status.as_ref().map(|status| &status.history[..]) else { return false };
+    let [commit] = &last.revisions[..] else { return false };
+    let parent = (tracked.committed)(commit).and_then(|(_, parent)| parent);
+    parent.is_some_and(|parent| before.revisions == [parent])
+}
+
+/// How long after its commit each sync of late ended, in seconds, the oldest first: those that Argo CD began by itself, of one source, and of a
+/// commit that is at hand. What took three times as long as most was kept up by something else, such as a sync window.
+fn syncs(application: &Application, tracked: Tracked<'_>) -> Vec<f64> {
+    let history = application.status.iter().flat_map(|status| &status.history).filter(|deployed| deployed.automated);
+    let took = history.filter_map(|deployed| {
+        let [commit] = &deployed.revisions[..] else { return None };
+        let seconds = (deployed.deployed - (tracked.committed)(commit)?.0).num_seconds();
+        (seconds >= 0).then_some(seconds as f64)
+    });
+    let mut took: Vec<f64> = took.collect();
+    let mut sorted = took.clone();
+    sorted.sort_by(f64::total_cmp);
+    let usual = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+    took.retain(|seconds| *seconds <= (3.0 * usual).min(LONGEST_SYNC));
+    took
+}
+
+/// The folder that a source's path means.
+fn folder(path: Option<&str>) -> Option<RepoPath> {
+    RepoPath::root().join(path.unwrap_or("").trim_end_matches('/'))
+}

@@ -1,0 +1,535 @@
+//! The cluster and Argo CD, from an API server that speaks the real wire format: what is read, what it holds, and what goes without it.
+
+use chrono::TimeDelta;
+use serde_json::{Value as Json, json};
+
+use crate::support::git::git;
+use crate::support::kube::{Fault, KubeApi, TOKEN, objects};
+use crate::support::small::{Small, held, start};
+
+/// The Role that is shipped.
+const ROLE: &str = include_str!("../../manifests/prescale/base/rbac.yaml");
+
+/// `shop/web` with four replicas and demand for six, in a cluster that grants what the shipped Role does.
+struct World {
+    small: Small,
+    api: KubeApi,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with("signal: requests, capacityPerReplica: 10", 55.0)
+    }
+
+    fn with(spec: &str, demand: f64) -> Self {
+        let small = Small::new(4, spec);
+        small.history("requests", |_| demand);
+        let api = KubeApi::start();
+        api.allow(ROLE);
+        api.put(objects::deployment("shop", "web", 4, 4));
+        let world = Self { small, api };
+        let kubeconfig = world.api.kubeconfig(world.small.path());
+        world.small.configure(&format!("cluster: {{from: kubeconfig, kubeconfig: '{}', timeout: 2s}}\n", kubeconfig.display()));
+        world
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.small.bare().display())
+    }
+
+    fn tip(&self) -> String {
+        git(&self.small.bare(), &["rev-parse", "main"])
+    }
+
+    /// An Application that deploys the overlay, well and in sync.
+    fn application(&self) -> objects::Application {
+        let tip = self.tip();
+        let at = start() - TimeDelta::hours(1);
+        objects::application("web", &self.url(), "overlays/prod", "main")
+            .automated(true, true)
+            .sync("Synced", &[&tip])
+            .health("Healthy")
+            .deployed(1, &[&tip], at, at + TimeDelta::seconds(20))
+    }
+
+    fn run(&self) -> Json {
+        let report = self.small.run(0);
+        assert_eq!(self.api.writes(), 0);
+        report
+    }
+}
+
+fn notices(report: &Json) -> String {
+    report["notices"].as_array().unwrap().iter().map(|notice| notice.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+fn changed(report: &Json) -> Vec<String> {
+    let text = |change: &Json| format!("{} {}", change["field"].as_str().unwrap(), change["to"]);
+    report["changes"].as_array().unwrap().iter().map(text).collect()
+}
+
+#[test]
+fn the_shipped_role_is_enough() {
+    let world = World::new();
+    world.api.put(world.application());
+    world.api.put(objects::project("default", "[]"));
+    let report = world.run();
+    assert_eq!(notices(&report), "");
+    assert_eq!(report["changes"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(world.small.replicas(), 6);
+    let granted = world.api.log().iter().all(|asked| asked.method == "GET");
+    assert!(granted);
+}
+
+#[test]
+fn what_may_not_be_read_is_told_and_gone_without() {
+    let world = World::new();
+    world.api.deny("verticalpodautoscalers");
+    world.api.without("keda.sh");
+    let report = world.run();
+    let told = notices(&report);
+    assert!(told.contains("verticalpodautoscalers.autoscaling.k8s.io: may not list"), "{told}");
+    assert!(told.contains("without it, requests that an autoscaler owns may be written"), "{told}");
+    assert!(!told.contains("scaledobjects"), "what is not installed has nothing to say: {told}");
+    assert_eq!(world.small.replicas(), 6);
+}
+
+#[test]
+fn a_role_of_one_namespace_will_do() {
+    let world = World::new();
+    world.api.deny_cluster_wide();
+    let mut quota = objects::quota("shop", &[("pods", "5", "4")]);
+    quota["metadata"]["name"] = json!("small");
+    world.api.put(quota);
+    let report = world.run();
+    assert!(notices(&report).contains("nodes: may not list nodes in all namespaces"), "{}", notices(&report));
+    assert!(!notices(&report).contains("pods: "), "{}", notices(&report));
+    assert_eq!(world.small.replicas(), 5, "the quota leaves room for one");
+    let because = report["changes"][0]["because"].to_string();
+    assert!(because.contains("never above 5, since ResourceQuota small leaves no more pods"), "{because}");
+}
+
+#[test]
+fn a_cluster_that_is_gone_or_refuses_holds_nothing() {
+    let world = World::new();
+    world.api.fail("/apis/apps/v1/deployments", Fault::Drop, 9);
+    let report = world.run();
+    let told = notices(&report);
+    assert!(told.contains("does not answer"), "{told}");
+    assert_eq!(world.small.replicas(), 6);
+
+    let world = World::new();
+    let kubeconfig = world.small.path().join("kubeconfig");
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    std::fs::write(&kubeconfig, text.replace(TOKEN, "expired")).unwrap();
+    let told = notices(&world.run());
+    assert!(told.contains("does not accept the credentials (401)"), "{told}");
+    assert!(!told.contains("expired\""), "{told}");
+}
+
+#[test]
+fn a_hiccup_is_tried_again() {
+    let world = World::new();
+    world.api.fail("/api/v1/pods", Fault::Status(503), 2);
+    assert_eq!(notices(&world.run()), "");
+    world.api.fail("/api/v1/events", Fault::Stall, 3);
+    let told = notices(&world.small.run(10));
+    assert!(told.contains("does not answer") && told.contains("timed out"), "{told}");
+}
+
+#[test]
+fn policies_of_the_gate_see_the_cluster() {
+    let world = World::new();
+    world.api.put(objects::pending_pod("shop", "web", 0, start() - TimeDelta::minutes(5)));
+    world.api.put(objects::event("shop", "Deployment", "web", "FailedCreate", "quota exceeded"));
+    world.api.put(Json::from(world.application().destination("https://prod", "shop").project("default")));
+    let folder = world.small.path().join("policies");
+    std::fs::create_dir(&folder).unwrap();
+    let rego = "package prescale.gate.mine\n\nimport rego.v1\n\nhold contains message if {\n\tinput.cluster.pending > 0\n\tmessage := \
+                sprintf(\"%v %v %v\", [input.cluster.unschedulable, input.cluster.warnings[0], input.argocd.destination.server])\n}\n";
+    std::fs::write(folder.join("mine.rego"), rego).unwrap();
+    let config = world.small.path().join("prescale.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let gate = format!("gate: {{shipped: false, policies: ['{}']}}", folder.display());
+    std::fs::write(&config, text.replace("gate: {shipped: false}", &gate)).unwrap();
+    assert_eq!(held(&world.run()), ["gated"]);
+    world.small.plan(0).says(0, &["Insufficient cpu", "FailedCreate: quota exceeded", "https://prod"]);
+}
+
+#[test]
+fn one_of_several_sources_deploys_it() {
+    let world = World::new();
+    let sources = json!([
+        {"repoURL": "https://charts.example.com", "chart": "redis", "targetRevision": "20.1.0"},
+        {"repoURL": world.url(), "path": "overlays/prod", "targetRevision": "v3.0.0"},
+    ]);
+    world.api.put(objects::application("web", &world.url(), "elsewhere", "main").sources(&sources));
+    assert_eq!(held(&world.run()), ["argocd"]);
+    world.small.plan(0).says(0, &["deploys v3.0.0"]);
+}
+
+#[test]
+fn a_kubeconfig_that_is_not_there_is_an_error() {
+    let world = World::new();
+    std::fs::remove_file(world.small.path().join("kubeconfig")).unwrap();
+    let ran = crate::support::shop::Ran::of(&mut world.small.command("plan", 0));
+    ran.says(2, &["no cluster can be reached", "correct `cluster`"]);
+}
+
+#[test]
+fn pages_that_grow_too_old_begin_anew() {
+    let world = World::new();
+    world.api.fill(120, 2);
+    let text = std::fs::read_to_string(world.small.path().join("prescale.yaml")).unwrap();
+    std::fs::write(world.small.path().join("prescale.yaml"), text.replace("timeout: 2s", "timeout: 20s, pageSize: 50")).unwrap();
+    world.api.expire_after(2, 2);
+    let report = world.run();
+    assert_eq!(notices(&report), "");
+    let pods = world.api.log().iter().filter(|asked| asked.path == "/api/v1/pods").count();
+    assert!(pods >= 5, "{pods} pages of pods");
+}
+
+#[test]
+fn objects_without_a_controller_or_metrics_are_read() {
+    let world = World::new();
+    world.api.put(objects::deployment_unseen("shop", "web", 4));
+    world.api.put(objects::hpa_without_metrics("shop", "web", "web", 2, 10));
+    let report = world.run();
+    assert_eq!(notices(&report), "");
+    assert_eq!(world.small.replicas(), 6);
+}
+
+#[test]
+fn a_pause_in_the_cluster_counts() {
+    let world = World::new();
+    world.api.put(objects::scaled_object("shop", "web", "web", 2, true));
+    let report = world.run();
+    assert_eq!(held(&report), ["paused"]);
+    assert_eq!(world.small.replicas(), 4);
+}
+
+#[test]
+fn a_vertical_autoscaler_owns_requests() {
+    let small = Small::new(4, "signal: requests, capacityPerReplica: 10, replicas: {max: 4}");
+    small.history("requests", |_| 30.0);
+    let policy = "apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {name: web}\n\
+                  spec: {target: {name: web}, signal: requests, capacityPerReplica: 10, requests: {leastHistory: 1d}, delivery: commit}\n";
+    crate::support::git::commit_at(&small.bare(), "main", "overlays/prod/scaling.yaml", policy, start() - TimeDelta::hours(1));
+    small.history("cpu.app", |_| 0.4);
+    let api = KubeApi::start();
+    api.allow(ROLE);
+    api.put(objects::deployment("shop", "web", 4, 4));
+    let kubeconfig = api.kubeconfig(small.path());
+    small.configure(&format!("cluster: {{from: kubeconfig, kubeconfig: '{}'}}\n", kubeconfig.display()));
+    for (mode, expected) in [("Auto", true), ("Off", false)] {
+        api.put(objects::vpa("shop", "web", "web", mode));
+        let ran = crate::support::shop::Ran::of(small.command("plan", 0).args(["--output", "json"]));
+        let report = ran.json();
+        assert_eq!(held(&report).contains(&"vpaOwns".to_owned()), expected, "{mode}: {report}");
+    }
+    api.remove("verticalpodautoscalers", "shop", "web");
+    api.put(objects::limit_range("shop", "[{type: Container, max: {cpu: 300m}}]"));
+    let ran = crate::support::shop::Ran::of(small.command("plan", 0).args(["--output", "json"]));
+    assert!(held(&ran.json()).contains(&"limitRange".to_owned()), "{}", ran.out);
+    api.remove("limitranges", "shop", "limits");
+    api.put(objects::node("small", "400m", "8Gi", false));
+    api.put(objects::node("away", "8", "8Gi", true));
+    let ran = crate::support::shop::Ran::of(small.command("plan", 0).args(["--output", "json"]));
+    assert!(held(&ran.json()).contains(&"noNode".to_owned()), "{}", ran.out);
+}
+
+#[test]
+fn a_disruption_budget_is_never_undercut() {
+    let world = World::with("signal: requests, capacityPerReplica: 10, replicas: {stepDown: 1, stabilization: 0s}", 15.0);
+    let text = std::fs::read_to_string(world.small.path().join("prescale.yaml")).unwrap();
+    let settings = "gate: {settings: {newWorkload: {days: 0}}}";
+    std::fs::write(world.small.path().join("prescale.yaml"), text.replace("gate: {shipped: false}", settings)).unwrap();
+    world.api.put(objects::pdb("shop", "web", "web", 3, 4));
+    let report = world.run();
+    assert_eq!(held(&report), ["gated"], "{report}");
+    assert!(report["held"][0]["why"]["message"].as_str().unwrap().contains("wants 3 available"), "{report}");
+}
+
+/// What becomes of an Application.
+type Turn<'a> = &'a dyn Fn(&World, objects::Application) -> objects::Application;
+
+#[test]
+fn argocd_s_state_holds_changes() {
+    let tip = |world: &World| world.tip();
+    let cases: [(&str, Turn<'_>, Option<&str>); 6] = [
+        ("well", &|_, app| app, None),
+        ("degraded", &|_, app| app.health("Degraded"), Some("is Degraded")),
+        ("progressing", &|_, app| app.health("Progressing"), Some("is Progressing")),
+        (
+            "out of sync elsewhere",
+            &|world, app| app.sync("OutOfSync", &[&tip(world)]).resource("ConfigMap", "shop", "web", "OutOfSync"),
+            Some("OutOfSync in other objects (ConfigMap/web)"),
+        ),
+        ("out of sync by us", &|world, app| app.sync("OutOfSync", &[&tip(world)]).resource("Deployment", "shop", "web", "OutOfSync"), None),
+        (
+            "syncing",
+            &|world, app| app.operation("Running", "", &[&tip(world)], start() - TimeDelta::minutes(1), None),
+            Some("is being synced"),
+        ),
+    ];
+    for (name, make, expected) in cases {
+        let world = World::new();
+        world.api.put(make(&world, world.application()));
+        let report = world.run();
+        match expected {
+            None => assert_eq!((held(&report), world.small.replicas()), (vec![], 6), "{name}"),
+            Some(words) => {
+                assert_eq!(held(&report), ["argocd"], "{name}: {report}");
+                let ran = world.small.plan(0);
+                ran.says(0, &["Argo CD's Application argocd/web", words]);
+                assert_eq!(world.small.replicas(), 4, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_argocd_deploys_from_the_branch_is_written() {
+    for (revision, words) in [
+        ("v1.2.3", "deploys v1.2.3, which no commit moves"),
+        ("0123456789012345678901234567890123456789", "which no commit moves"),
+        ("release", "deploys the branch release"),
+    ] {
+        let world = World::new();
+        world.api.put(objects::application("web", &world.url(), "overlays/prod", revision).automated(true, true));
+        assert_eq!(held(&world.run()), ["argocd"], "{revision}");
+        world.small.plan(0).says(0, &[words]);
+    }
+    let world = World::new();
+    world.api.put(objects::application("web", &world.url(), "./overlays/prod/", "HEAD"));
+    let report = world.run();
+    assert_eq!(changed(&report), ["replicas 6"]);
+    assert!(report["changes"][0]["because"].to_string().contains("does not sync by itself"), "{report}");
+}
+
+#[test]
+fn a_hydrated_branch_is_not_edited() {
+    let world = World::new();
+    world.api.put(objects::application("web", &world.url(), "dry/web", "dry").hydrated("main", "overlays/prod", "", ""));
+    assert_eq!(held(&world.run()), ["argocd"]);
+    world.small.plan(0).says(0, &["name the dry branch"]);
+}
+
+#[test]
+fn a_sync_window_freezes() {
+    let world = World::new();
+    world.api.put(world.application());
+    let windows = "[{kind: deny, schedule: '0 6 * * *', duration: 2h, timeZone: UTC, applications: ['*']}]";
+    world.api.put(objects::project("default", windows));
+    assert_eq!(held(&world.run()), ["argocd"]);
+    world.small.plan(0).says(0, &["is not synced until 2026-11-16 08:00 UTC", "deny 0 6 * * *"]);
+    let report = world.small.run(61);
+    assert_eq!(held(&report), Vec::<String>::new());
+    assert_eq!(world.small.replicas(), 6);
+}
+
+#[test]
+fn odd_applications_are_told() {
+    let world = World::new();
+    world.api.put(world.application());
+    world.api.put(objects::application("twin", &world.url(), "overlays/prod", "main").automated(true, true));
+    world.api.put(objects::application("lost", &world.url(), "overlays/gone", "main"));
+    world.api.put(objects::application_set("all", &world.url(), "main", "overlays/*"));
+    world.api.put(objects::application("made", &world.url(), "overlays/prod", "v1.0.0").owned_by("all"));
+    world.api.put(objects::project("default", "[{kind: deny, schedule: 'often', duration: 1h, applications: ['none']}]"));
+    let report = world.run();
+    let told = notices(&report);
+    assert!(told.contains("Application argocd/lost deploys `overlays/gone`, which the branch `main` does not have"), "{told}");
+    assert!(told.contains("3 Applications deploy `overlays/prod`"), "{told}");
+    assert!(told.contains("AppProject default"), "{told}");
+    assert_eq!(world.small.replicas(), 6, "one that follows a tag gets it with the next tag");
+}
+
+#[test]
+fn manifests_of_argocd_in_git_count_as_well() {
+    let world = World::new();
+    world.small.configure("overlays: [overlays]\n");
+    let application = serde_yaml::to_string(&json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web", "namespace": "argocd"},
+        "spec": {"project": "default", "source": {"repoURL": world.url(), "path": "overlays/prod", "targetRevision": "v2.0.0"},
+                 "destination": {"namespace": "shop", "server": "https://kubernetes.default.svc"}},
+    }));
+    crate::support::git::commit_at(&world.small.bare(), "main", "argocd/web.yaml", &application.unwrap(), start() - TimeDelta::hours(1));
+    assert_eq!(held(&world.run()), ["argocd"]);
+    world.api.put(world.application());
+    assert_eq!(changed(&world.run()), ["replicas 6"], "the live one knows better");
+}
+
+/// A policy for `shop/web` as the cluster has it.
+fn policy(name: &str, spec: &Json) -> Json {
+    json!({"apiVersion": "prescale.dev/v1alpha1", "kind": "ScalingPolicy", "metadata": {"name": name, "namespace": "shop"}, "spec": spec})
+}
+
+#[test]
+fn policies_of_the_cluster_govern_what_git_leaves() {
+    let world = World::new();
+    // Git has its own, which wins.
+    world.api.put(policy("web", &json!({"target": {"name": "web"}, "replicas": {"max": 5}, "delivery": "commit"})));
+    assert_eq!(changed(&world.run()), ["replicas 6"]);
+
+    let world = World::new();
+    git_remove_policy(&world);
+    world.api.put(policy(
+        "web",
+        &json!({"target": {"name": "web"}, "signal": "requests", "capacityPerReplica": 10, "replicas": {"max": 5}, "delivery": "commit"}),
+    ));
+    let report = world.run();
+    assert_eq!(changed(&report), ["replicas 5"], "{report}");
+    let because = report["changes"][0]["because"].to_string();
+    assert!(because.contains("`replicas.max` of ScalingPolicy shop/web in the cluster"), "{because}");
+
+    let world = World::new();
+    git_remove_policy(&world);
+    world.api.put(policy("web", &json!({"target": {"name": "other"}, "replica": {}})));
+    assert_eq!(held(&world.run()), ["workloadAbsent"]);
+}
+
+fn git_remove_policy(world: &World) {
+    let text = "# No policy here.\n";
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/prod/scaling.yaml", text, start() - TimeDelta::hours(1));
+}
+
+#[test]
+fn a_default_policy_stands_for_all() {
+    let world = World::new();
+    git_remove_policy(&world);
+    let spec = "{signal: requests, capacityPerReplica: 10, replicas: {max: 7}, requests: {enabled: false}, delivery: commit}";
+    let all = format!("apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: default}}\nspec: {spec}\n");
+    let at = |minutes| start() - TimeDelta::minutes(minutes);
+    crate::support::git::commit_at(&world.small.bare(), "main", "policies.yaml", &all, at(50));
+    let nearer =
+        "apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {name: default, namespace: shop}\nspec: {replicas: {max: 5}}\n";
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/policies.yaml", nearer, at(40));
+    let report = world.run();
+    assert_eq!(changed(&report), ["replicas 5"], "{report}");
+    let because = report["changes"][0]["because"].to_string();
+    assert!(because.contains("`replicas.max` of overlays/policies.yaml:1"), "{because}");
+
+    let odd = all.replace("replicas: {max: 7}", "replica: {max: 7}");
+    crate::support::git::commit_at(&world.small.bare(), "main", "policies.yaml", &odd, at(30));
+    assert_eq!(held(&world.small.run(10)), ["policyInvalid"]);
+    world.small.plan(10).says(0, &["policies.yaml", "replicas"]);
+}
+
+#[test]
+fn the_way_from_a_commit_to_ready_pods_is_measured() {
+    let world = World::new();
+    let at = |minutes: i64, seconds: i64| start() - TimeDelta::minutes(minutes) + TimeDelta::seconds(seconds);
+    let mut application = world.application();
+    for (n, minutes) in [(2, 300), (3, 200), (4, 100)] {
+        let commit = crate::support::git::commit_at(&world.small.bare(), "main", "notes.txt", &n.to_string(), at(minutes, 0));
+        application = application.deployed(n, &[&commit], at(minutes, 80), at(minutes, 90));
+    }
+    world.api.put(application.sync("Synced", &[&world.tip()]));
+    for index in 0..4 {
+        let minutes = 60 - index as i64;
+        world.api.put(objects::pod("shop", "web", index, [at(minutes, 0), at(minutes, 1), at(minutes, 21), at(minutes, 30)]));
+    }
+    world.small.configure("decision: {leadTime: 30m}\n");
+    let config = std::fs::read_to_string(world.small.path().join("prescale.yaml")).unwrap();
+    let config = config.replace("url: 'file:", "depth: 0, url: 'file:");
+    std::fs::write(world.small.path().join("prescale.yaml"), config).unwrap();
+    let explained = crate::support::shop::Ran::of(world.small.command("explain", 0).arg("shop/web"));
+    explained.says(0, &["measured lead time", "sync 90 s", "schedule 1 s", "start 20 s", "ready 9 s", "together 2 minutes"]);
+}
+
+#[test]
+fn what_degraded_an_application_is_taken_back() {
+    let world = World::new();
+    let tip = world.tip();
+    world.api.put(world.application());
+    world.run();
+    assert_eq!(world.small.replicas(), 6);
+    let ours = world.tip();
+    assert_ne!(ours, tip);
+    let at = |minutes: i64| start() + TimeDelta::minutes(minutes);
+    let before = objects::application("web", &world.url(), "overlays/prod", "main").automated(true, true);
+    let unwell =
+        before.deployed(1, &[&tip], at(-60), at(-59)).deployed(2, &[&ours], at(1), at(2)).sync("Synced", &[&ours]).health("Degraded");
+    let mut unwell = Json::from(unwell);
+    unwell["status"]["health"]["lastTransitionTime"] = json!(objects::time(at(4)));
+    world.api.put(unwell.clone());
+    let report = world.small.run(10);
+    assert_eq!(changed(&report), ["replicas 4"], "{report}");
+    assert_eq!(report["changes"][0]["route"], "pullRequest");
+    assert!(report["changes"][0]["because"].to_string().contains("is Degraded since 2026-11-16 07:04 UTC"), "{report}");
+    assert_eq!(world.small.replicas(), 6, "people look at it first");
+
+    // They take it, the Application recovers, and it is not made again for now.
+    crate::support::git::git(&world.small.bare(), &["update-ref", "refs/heads/main", "refs/heads/prescale/main/floors"]);
+    assert_eq!(world.small.replicas(), 4);
+    world.api.put(world.application().sync("Synced", &[&world.tip()]));
+    assert_eq!(held(&world.small.run(20)), ["vetoed"]);
+    world.small.plan(30).says(0, &["its Application became Degraded by it"]);
+}
+
+#[test]
+fn policies_that_cannot_be_told_apart_are_held() {
+    let world = World::new();
+    git_remove_policy(&world);
+    let spec = json!({"target": {"name": "web"}, "signal": "requests", "capacityPerReplica": 10, "delivery": "commit"});
+    world.api.put(policy("one", &spec));
+    world.api.put(policy("two", &spec));
+    assert_eq!(held(&world.run()), ["policyInvalid"]);
+    world.small.plan(0).says(0, &["several policies of the cluster name it", "ScalingPolicy shop/two in the cluster"]);
+
+    // What stands for all, twice in one folder; and one that stands beside no overlay.
+    let world = World::new();
+    let at = start() - TimeDelta::minutes(50);
+    let all = "apiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {name: default}\nspec: {replicas: {max: 5}}\n";
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/one.yaml", all, at);
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/two.yaml", all, at);
+    assert_eq!(held(&world.run()), ["policyInvalid"]);
+    world.small.plan(0).says(0, &["overlays/one.yaml:1 and overlays/two.yaml:1 stand for the same workloads"]);
+
+    let world = World::new();
+    let lost = all.replace("default", "defaults").replace("spec: {", "spec: {target: {name: web}, ");
+    crate::support::git::commit_at(&world.small.bare(), "main", "elsewhere/lost.yaml", &lost, at);
+    assert_eq!((held(&world.run()), world.small.replicas()), (vec!["policyInvalid".to_owned()], 6));
+    world.small.plan(0).says(0, &["elsewhere/lost.yaml:1: stands beside no overlay"]);
+}
+
+#[test]
+fn windows_and_freezes_keep_changes_for_later() {
+    // The start is a Monday, at eight in Berlin.
+    let small = Small::new(
+        4,
+        "signal: requests, capacityPerReplica: 10, calendar: {timeZone: Europe/Berlin}, windows: [{days: [monday], from: '09:00', to: '17:00'}]",
+    );
+    small.history("requests", |_| 55.0);
+    assert_eq!(held(&small.run(0)), ["outsideWindow"]);
+    small.plan(0).says(0, &["none of its policy's windows is open until 2026-11-16 08:00 UTC"]);
+    assert_eq!((held(&small.run(60)), small.replicas()), (vec![], 6));
+
+    let freeze = "freezes: [{from: 2026-11-16T00:00, to: 2026-11-17T00:00, why: launch day, allowRises: true}]";
+    let small = Small::new(9, &format!("signal: requests, capacityPerReplica: 10, {freeze}"));
+    small.history("requests", |_| 55.0);
+    assert_eq!(held(&small.run(0)), ["frozen"]);
+    small.plan(0).says(0, &["a freeze of its policy holds it (launch day) until 2026-11-17 00:00 UTC"]);
+    let small = Small::new(4, &format!("signal: requests, capacityPerReplica: 10, {freeze}"));
+    small.history("requests", |_| 55.0);
+    assert_eq!((held(&small.run(0)), small.replicas()), (vec![], 6), "a rise is allowed");
+}
+
+#[test]
+fn what_a_replica_carries_is_learned_from_cpu() {
+    let day = |minute: i64| 100.0 + 60.0 * (minute as f64 / 1440.0 * std::f64::consts::TAU).sin();
+    let small = Small::new(4, "signal: requests");
+    small.history("requests", day).history("cpu", |minute| 0.4 + 0.02 * day(minute)).history("ready", |_| 4.0);
+    assert_eq!(held(&small.run(0)), ["capacityUnknown"]);
+    small.plan(0).says(0, &["cannot be learned, since not every container requests CPU"]);
+    let file = git(&small.bare(), &["show", "main:overlays/prod/web.yaml"]) + "\n";
+    let file = file.replace("image: app:1", "image: app:1, resources: {requests: {cpu: 500m}}");
+    crate::support::git::commit_at(&small.bare(), "main", "overlays/prod/web.yaml", &file, start() - TimeDelta::hours(1));
+    // Of 350m that a replica may use, 100m are idle; a request takes 20m: 12.5 of them, in steps of 5 %.
+    let report = small.run(10);
+    let capacity = report["outlooks"][0]["capacity"].as_f64().unwrap();
+    assert!((11.5..=12.5).contains(&capacity), "{capacity}");
+    let because = report["changes"][0]["because"].to_string();
+    assert!(because.contains("20m of CPU each") && because.contains("of the 350m that it may use, less 100m idle"), "{because}");
+}
