@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!  Prometheus, files ─┐                                                                ┌─> Git: one commit, or one pull request, a group
-//!                     ├─> collect ─> forecast ─> decide ─> gate ─> overlay ─> prove ─> deliver
-//!  Git: overlays,     ─┘  Snapshot   Forecast    Plan      Plan    Edited     Proven   └─> state: records, studies, what was learned,
-//!        policies                                  ^        ^                              written and asked of GitHub, reports
+//!  Git: overlays,     ├─> collect ─> forecast ─> decide ─> gate ─> overlay ─> prove ─> deliver
+//!        policies     │   Snapshot   Forecast    Plan      Plan    Edited     Proven   └─> state: records, studies, what was learned,
+//!  cluster, Argo CD   ─┘                           ^        ^                              written and asked of GitHub, reports
 //!  GitHub and Git: what people closed or took back ─┘        └─ Rego: the shipped policies and the user's
 //! ```
 //!
@@ -39,7 +39,8 @@
 //! 10. **Secrets never travel**: not in arguments, logs, commit texts, `.git/config` or reports.
 //! 11. **People win.** A commit of someone else on our branch stops us; a closed pull request, a revert or an edit by hand is a veto.
 //! 12. **The gate only tightens.** A policy may send a change to review or hold it; one that fails holds everything.
-//! 13. **`plan` never builds a writer.** It differs from `run` in nothing else.
+//! 13. **A cluster is only listed.** What may not be read of it, or fails, is told and gone without; Git and metrics are enough.
+//! 14. **`plan` never builds a writer.** It differs from `run` in nothing else.
 
 pub mod model;
 

@@ -1,6 +1,6 @@
 //! What Argo CD deploys, from manifests in Git: Applications, AppProjects and ApplicationSets that are written out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -32,6 +32,10 @@ pub struct Tracked<'a> {
 
 /// Lays what a commit says of Argo CD's objects under what the cluster says: a live one knows its own state.
 pub(super) fn beside(mut live: ArgoCd, tree: &Tree) -> ArgoCd {
+    let names = |names: Vec<&String>| names.into_iter().cloned().collect::<BTreeSet<String>>();
+    let applications = names(live.applications.iter().map(|one| &one.name).collect());
+    let projects = names(live.projects.iter().map(|one| &one.name).collect());
+    let sets = names(live.sets.iter().map(|one| &one.name).collect());
     for (path, _) in tree.iter() {
         let Some(text) = tree.bytes(path).and_then(|bytes| std::str::from_utf8(bytes).ok()) else { continue };
         if !text.contains("argoproj.io/") || !["Application", "AppProject"].iter().any(|kind| text.contains(kind)) {
@@ -42,15 +46,15 @@ pub(super) fn beside(mut live: ArgoCd, tree: &Tree) -> ArgoCd {
             let Ok(document) = Json::deserialize(document) else { break };
             let seen = || Seen::Git(Place { path: path.clone(), line: None });
             if let Some(one) = Application::read(&document, seen()) {
-                if !live.applications.iter().any(|known| known.name == one.name) {
+                if !applications.contains(&one.name) {
                     live.applications.push(one);
                 }
             } else if let Some(one) = Project::read(&document) {
-                if !live.projects.iter().any(|known| known.name == one.name) {
+                if !projects.contains(&one.name) {
                     live.projects.push(one);
                 }
             } else if let Some(one) = ApplicationSet::read(&document, seen())
-                && !live.sets.iter().any(|known| known.name == one.name)
+                && !sets.contains(&one.name)
             {
                 live.sets.push(one);
             }
@@ -110,6 +114,16 @@ pub(super) fn notices(argocd: &ArgoCd, tree: &Tree, tracked: Tracked<'_>, deploy
             ));
         }
     }
+    for set in argocd.sets.iter().filter(|set| set.sources.iter().any(|source| same_repository(&source.repo, tracked.repository))) {
+        let made = argocd.applications.iter().filter(|application| application.owner.as_ref() == Some(&set.name)).count();
+        if made == 0 && !argocd.applications.iter().any(|application| application.seen == Seen::Cluster) {
+            notices.push(format!(
+                "ApplicationSet {} makes Applications of this repository ({}), which are not known without the cluster: their state holds nothing",
+                set.name,
+                set.generators.join(", ")
+            ));
+        }
+    }
     for project in &argocd.projects {
         let errors = project.windows.iter().filter_map(SyncWindow::error);
         notices.extend(errors.map(|error| format!("AppProject {}: {error}", project.name)));
@@ -119,7 +133,10 @@ pub(super) fn notices(argocd: &ArgoCd, tree: &Tree, tracked: Tracked<'_>, deploy
 
 /// Whether the last commit that was deployed was made on the one that was deployed before it.
 fn is_alone(application: &Application, tracked: Tracked<'_>) -> bool {
-    let Some([.., before, last]) = application.status.as_ref().map(|status| &status.history[..]) else { return false };
+    let Some(history) = application.status.as_ref().map(|status| &status.history) else { return false };
+    let Some(last) = history.last() else { return false };
+    // One that was synced again is still the same.
+    let Some(before) = history.iter().rev().find(|deployed| deployed.revisions != last.revisions) else { return false };
     let [commit] = &last.revisions[..] else { return false };
     let parent = (tracked.committed)(commit).and_then(|(_, parent)| parent);
     parent.is_some_and(|parent| before.revisions == [parent])

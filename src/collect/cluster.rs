@@ -51,7 +51,7 @@ kinds! {
     DEPLOYMENTS = "apps/v1" "deployments", "policies do not know how many of their replicas are Ready";
     STATEFUL_SETS = "apps/v1" "statefulsets", "policies do not know how many of their replicas are Ready";
     ROLLOUTS = "argoproj.io/v1alpha1" "rollouts", "policies do not know how many of their replicas are Ready";
-    HPAS = "autoscaling/v2" "horizontalpodautoscalers", "policies do not know what the autoscalers ask for";
+    HPAS = "autoscaling/v2" "horizontalpodautoscalers", "replicas may be written that an autoscaler owns of which Git knows nothing";
     SCALED_OBJECTS = "keda.sh/v1alpha1" "scaledobjects", "a pause that was set in the cluster alone is not heeded";
     VPAS = "autoscaling.k8s.io/v1" "verticalpodautoscalers", "requests that an autoscaler owns may be written";
     BUDGETS = "policy/v1" "poddisruptionbudgets", "a floor may fall to what a disruption budget wants available";
@@ -62,7 +62,7 @@ kinds! {
     NODES = "v1" "nodes", "a request may be written that no node can hold";
     APPLICATIONS = "argoproj.io/v1alpha1" "applications", "the state of Argo CD holds nothing";
     PROJECTS = "argoproj.io/v1alpha1" "appprojects", "sync windows hold nothing";
-    SETS = "argoproj.io/v1alpha1" "applicationsets", "nobody is told which Applications are generated";
+    SETS = "argoproj.io/v1alpha1" "applicationsets", "Applications that are generated are known by themselves alone";
     POLICIES = "prescale.dev/v1alpha1" "scalingpolicies", "only the policies in Git count";
 }
 
@@ -250,6 +250,7 @@ impl<'a> Reader<'a> {
         for Event { metadata, involved_object: about, reason, message, .. } in events {
             let is_it = |(id, live): &&mut (&WorkloadId, &mut Live)| match about.kind.as_str() {
                 "ReplicaSet" => about.name.rsplit_once('-').is_some_and(|(name, _)| name == id.name),
+                "Pod" if id.kind == WorkloadKind::StatefulSet => about.name.rsplit_once('-').is_some_and(|(name, _)| name == id.name),
                 "Pod" => about.name.rsplitn(3, '-').nth(2).is_some_and(|name| name == id.name),
                 "HorizontalPodAutoscaler" | "ScaledObject" => live.autoscaler.as_ref().is_some_and(|scaler| scaler.name == about.name),
                 kind => kind == id.kind.as_str() && about.name == id.name,
@@ -321,8 +322,11 @@ impl<'a> Reader<'a> {
                     match self.ask(wanted.kind, Some(namespace), &keep).await {
                         Ok(found) => all.extend(found),
                         Err(error) => {
+                            // What is worse than a refusal is told instead.
                             let is_last = !matches!(error, ClusterError::Forbidden { .. });
-                            refused.get_or_insert(error);
+                            if is_last || refused.is_none() {
+                                refused = Some(error);
+                            }
                             if is_last {
                                 break;
                             }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::origin::{Origin, Origins};
 use crate::model::snapshot::Amiss;
-use crate::model::{HoldReason, Refusal, Rendered, RenderedWorkload, RepoPath, ScalingPolicy, Tree, WorkloadId};
+use crate::model::{HoldReason, Refusal, Rendered, RenderedWorkload, RepoPath, ScalingPolicy, Tree, WorkloadId, WorkloadKind};
 use crate::overlay;
-use read::{Found, merged};
+use read::{DEFAULT, Found, merged};
 
 /// A policy and the workload that it governs.
 #[derive(Clone, Debug)]
@@ -32,10 +32,13 @@ pub struct Governed {
 /// what stands nearer wins, field by field. An overlay is read only where a policy may be about it.
 pub fn governed(tree: &Tree, folders: &[RepoPath], cluster: &[serde_json::Value]) -> (Vec<Governed>, Vec<Amiss>) {
     let cluster: Vec<Found> = cluster.iter().filter_map(read::of_cluster).collect();
-    let policies = Policies::of(tree, &cluster);
+    let mut policies = Policies::of(tree, &cluster);
     // Only what someone deploys is meant by a policy that names no overlay.
     let unnamed = policies.for_all().next().is_some() || !cluster.is_empty();
     let leaves: BTreeSet<RepoPath> = if unnamed { overlay::leaves(tree, folders).into_iter().collect() } else { BTreeSet::new() };
+    if cluster.iter().any(|found| found.is_default) {
+        policies.several = several(tree, &leaves);
+    }
     let (mut governed, mut amiss) = (Vec::new(), Vec::new());
     let mut claims: BTreeMap<usize, Vec<Claim>> = BTreeMap::new();
     let overlays = overlay::overlays(tree, folders);
@@ -48,7 +51,8 @@ pub fn governed(tree: &Tree, folders: &[RepoPath], cluster: &[serde_json::Value]
         let rendered = overlay::survey(tree, folder);
         let mut one = Overlay { folder, policies: &policies, rendered: &rendered, governed: Vec::new(), amiss: Vec::new() };
         one.by_own(&own);
-        if is_meant {
+        // Of a folder with a file that nobody can read, nobody can say what it leaves to others.
+        if is_meant && !own.iter().any(|found| found.is_unreadable) {
             for (n, found) in cluster.iter().enumerate().filter(|(_, found)| !found.is_default) {
                 let claim = one.claim(found);
                 claims.entry(n).or_default().extend(claim);
@@ -60,16 +64,38 @@ pub fn governed(tree: &Tree, folders: &[RepoPath], cluster: &[serde_json::Value]
     }
     amiss.extend(policies.astray(&overlays, folders));
     for (n, found) in cluster.iter().enumerate().filter(|(_, found)| !found.is_default) {
-        settle(found, claims.remove(&n).unwrap_or_default(), &mut governed, &mut amiss);
+        let claims = claims.remove(&n).unwrap_or_default();
+        // Where Git has one for the workload in some overlay, that is the one that this cluster runs.
+        let in_git = policies.by_folder.values().flatten().any(|own| !own.is_default && is_named(own, &found.target));
+        let unreadable = || policies.by_folder.values().flatten().any(|own| own.is_unreadable);
+        if in_git || claims.is_empty() && unreadable() {
+            continue; // that one tells of itself
+        }
+        settle(found, claims, &mut governed, &mut amiss);
     }
     governed.sort_by(|a, b| (&a.overlay, &a.rendered.id).cmp(&(&b.overlay, &b.rendered.id)));
     (governed, amiss)
+}
+
+/// The workloads that more than one overlay renders.
+fn several(tree: &Tree, leaves: &BTreeSet<RepoPath>) -> BTreeSet<WorkloadId> {
+    let (mut once, mut more) = (BTreeSet::new(), BTreeSet::new());
+    for rendered in leaves.iter().filter_map(|folder| overlay::survey(tree, folder).ok()) {
+        for workload in rendered.workloads {
+            if !once.insert(workload.id.clone()) {
+                more.insert(workload.id);
+            }
+        }
+    }
+    more
 }
 
 /// All policies that were found.
 struct Policies<'a> {
     by_folder: BTreeMap<RepoPath, Vec<Found>>,
     cluster: &'a [Found],
+    /// Workloads that several overlays render, so that nobody knows which of them the cluster runs.
+    several: BTreeSet<WorkloadId>,
 }
 
 impl<'a> Policies<'a> {
@@ -85,7 +111,7 @@ impl<'a> Policies<'a> {
                 by_folder.entry(path.parent()).or_default().extend(read::documents(path, &text));
             }
         }
-        Self { by_folder, cluster }
+        Self { by_folder, cluster, several: BTreeSet::new() }
     }
 
     /// Those that name a workload of the overlay of a folder.
@@ -123,7 +149,8 @@ impl<'a> Policies<'a> {
     ///
     /// # Errors
     /// Two that are as strong: nobody can tell which is meant.
-    fn about(&self, folder: &RepoPath, namespace: &str) -> Result<Vec<&Found>, String> {
+    fn about(&self, folder: &RepoPath, id: &WorkloadId) -> Result<Vec<&Found>, String> {
+        let namespace = id.namespace.as_str();
         let is_about = |found: &Found| found.target.namespace.is_empty() || found.target.namespace == namespace;
         let mut found: Vec<_> = self.above(folder).filter(|(_, found)| is_about(found)).collect();
         let rank = |(folder, found): &(&RepoPath, &Found)| (!found.target.namespace.is_empty(), folder.as_str().len());
@@ -131,7 +158,8 @@ impl<'a> Policies<'a> {
         if let Some([(_, one), (_, other)]) = found.windows(2).find(|pair| rank(&pair[0]) == rank(&pair[1])) {
             return Err(format!("{} and {} stand for the same workloads: keep one of them", one.origin, other.origin));
         }
-        let in_cluster = self.cluster.iter().filter(|found| found.is_default && found.target.namespace == namespace);
+        let is_ours = |found: &&Found| found.is_default && found.target.namespace == namespace && !self.several.contains(id);
+        let in_cluster = self.cluster.iter().filter(is_ours);
         Ok(found.into_iter().rev().map(|(_, found)| found).chain(in_cluster).collect())
     }
 }
@@ -180,12 +208,23 @@ impl Overlay<'_> {
 
     /// By what stands for all: every workload that no other policy names.
     fn by_default(&mut self) {
-        let Ok(rendered) = self.rendered else { return };
+        let rendered = match self.rendered {
+            Ok(rendered) => rendered,
+            Err(refusal) => {
+                // Whoever counts on it is told, once.
+                let unnamed = WorkloadId { namespace: String::new(), kind: WorkloadKind::Deployment, name: DEFAULT.to_owned() };
+                let why = HoldReason::Refused(refusal.clone());
+                let stands = self.policies.above(self.folder).next().is_some();
+                self.amiss.extend(stands.then(|| Amiss { workload: unnamed, overlay: self.folder.clone(), why }));
+                return;
+            }
+        };
+        let claimed: BTreeSet<WorkloadId> = self.governed.iter().map(|one| one.rendered.id.clone()).collect();
         for workload in &rendered.workloads {
             let id = &workload.id;
-            let layers = self.policies.about(self.folder, &id.namespace);
+            let layers = self.policies.about(self.folder, id);
             let in_cluster = self.policies.cluster.iter().any(|found| !found.is_default && is_named(found, id));
-            if layers.as_ref().is_ok_and(Vec::is_empty) || in_cluster || self.is_claimed(id) {
+            if layers.as_ref().is_ok_and(Vec::is_empty) || in_cluster || claimed.contains(id) || self.is_amiss(id) {
                 continue;
             }
             match layers.and_then(|layers| merged(&layers, id)) {
@@ -202,10 +241,15 @@ impl Overlay<'_> {
 
     /// Whether a policy beside it names a workload, well or badly.
     fn is_claimed(&self, id: &WorkloadId) -> bool {
+        self.governed.iter().any(|one| one.rendered.id == *id) || self.is_amiss(id)
+    }
+
+    /// Whether a policy beside it names a workload badly.
+    fn is_amiss(&self, id: &WorkloadId) -> bool {
         let is_it = |named: &WorkloadId| {
             (named.kind, &named.name) == (id.kind, &id.name) && (named.namespace.is_empty() || named.namespace == id.namespace)
         };
-        self.governed.iter().any(|one| one.rendered.id == *id) || self.amiss.iter().any(|amiss| is_it(&amiss.workload))
+        self.amiss.iter().any(|amiss| is_it(&amiss.workload))
     }
 
     fn pair(&self, found: &Found) -> Result<Governed, Box<Amiss>> {
@@ -229,7 +273,7 @@ impl Overlay<'_> {
             return Err(invalid(format!("{origin}: the overlay renders {named} in several namespaces; name one as `metadata.namespace`")));
         };
         let mut layers = vec![found];
-        layers.extend(self.policies.about(self.folder, &only.id.namespace).map_err(invalid)?);
+        layers.extend(self.policies.about(self.folder, &only.id).map_err(invalid)?);
         let (policy, origins) = merged(&layers, &only.id).map_err(invalid)?;
         Ok(Governed { overlay: self.folder.clone(), rendered: only.clone(), policy, origins })
     }
@@ -244,14 +288,12 @@ fn is_named(found: &Found, id: &WorkloadId) -> bool {
 /// A policy of the cluster governs the one overlay that renders its workload.
 fn settle(found: &Found, mut claims: Vec<Claim>, governed: &mut Vec<Governed>, amiss: &mut Vec<Amiss>) {
     let overlays: Vec<String> = claims.iter().map(|(folder, _)| format!("`{folder}`")).collect();
-    let named_in_git = || {
-        let is_it = |id: &WorkloadId| (id.kind, &id.name) == (found.target.kind, &found.target.name);
-        governed.iter().any(|one| is_named(found, &one.rendered.id)) || amiss.iter().any(|amiss| is_it(&amiss.workload))
-    };
     match claims.pop() {
         Some((_, Ok(only))) if claims.is_empty() => {
             let same = |other: &Governed| (&other.overlay, &other.rendered.id) == (&only.overlay, &only.rendered.id);
+            let is_amiss = amiss.iter().any(|amiss| (&amiss.overlay, &amiss.workload) == (&only.overlay, &only.rendered.id));
             match governed.iter().position(same) {
+                None if is_amiss => {}
                 None => governed.push(only),
                 Some(other) => {
                     let Governed { overlay, rendered, .. } = governed.swap_remove(other);
@@ -270,8 +312,6 @@ fn settle(found: &Found, mut claims: Vec<Claim>, governed: &mut Vec<Governed>, a
             );
             amiss.push(Amiss { workload: found.target.clone(), overlay, why: HoldReason::PolicyInvalid { detail } });
         }
-        // Git has a policy of its own for it.
-        None if named_in_git() => {}
         None => amiss.push(Amiss { workload: found.target.clone(), overlay: RepoPath::root(), why: HoldReason::WorkloadAbsent }),
     }
 }

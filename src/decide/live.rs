@@ -1,7 +1,8 @@
 //! What the cluster and Argo CD have against a change.
 
 use crate::model::{
-    Bytes, Change, Container, Deploys, HoldReason, Limit, Millicores, NotNow, Observed, Quantity, Reason, Resource, Snapshot, windows,
+    Bytes, Change, Container, Deploys, HoldReason, Limit, Millicores, NotNow, Observed, Quantity, Reason, Resource, Scaler, Snapshot,
+    windows,
 };
 
 /// Why a change that is decided is not written now: no Application brings it to the cluster, or its time has not come.
@@ -33,23 +34,29 @@ pub(super) fn remarks(workload: &Observed) -> Option<Reason> {
     Some(Reason::ManualSync { application: manual.name() })
 }
 
-/// Who paused its autoscaler in the cluster, without a word in Git.
-pub(super) fn paused(workload: &Observed) -> Option<HoldReason> {
+/// What has its floor in hand in the cluster, without a word in Git: someone who paused its autoscaler, or an autoscaler of which the overlay
+/// knows nothing.
+pub(super) fn in_hand(workload: &Observed) -> Option<HoldReason> {
     let scaler = workload.live.as_ref()?.autoscaler.as_ref()?;
-    let annotation = scaler.paused_by.as_ref()?;
+    let Some(annotation) = scaler.paused_by.as_ref() else {
+        let elsewhere = HoldReason::ScaledElsewhere { kind: scaler.kind.to_owned(), name: scaler.name.clone() };
+        return (workload.rendered.scaler == Scaler::None).then_some(elsewhere);
+    };
     Some(HoldReason::Paused { by: format!("the annotation `{annotation}` of {} `{}` in the cluster", scaler.kind, scaler.name) })
 }
 
 /// The most that the quotas of its namespace let a floor of `now` rise to, and which one that is.
 pub(super) fn quota(workload: &Observed, snapshot: &Snapshot, now: u32) -> Option<(u32, Limit)> {
     let live = workload.live.as_ref()?;
-    let sum = |of: fn(&Container) -> Option<f64>| workload.rendered.containers.iter().filter_map(of).sum::<f64>();
-    let cpu = sum(|container| container.cpu_request.map(Millicores::cores));
-    let memory = sum(|container| container.memory_request.map(|Bytes(bytes)| bytes as f64));
+    let sum = |of: &dyn Fn(&Container) -> Option<f64>| workload.rendered.containers.iter().filter_map(of).sum::<f64>();
+    let cores = |cpu: Option<Millicores>| cpu.map(Millicores::cores);
+    let bytes = |memory: Option<Bytes>| memory.map(|Bytes(bytes)| bytes as f64);
+    let requests = (sum(&|container| cores(container.cpu_request)), sum(&|container| bytes(container.memory_request)));
+    let limits = (sum(&|container| cores(container.cpu_limit)), sum(&|container| bytes(container.memory_limit)));
     let running = live.replicas.unwrap_or(now).max(live.ready.unwrap_or(0));
     let quotas = snapshot.cluster.quotas.iter().filter(|quota| quota.namespace == workload.rendered.id.namespace);
     let bounds = quotas.filter_map(|quota| {
-        let (room, resource) = quota.room(cpu, memory)?;
+        let (room, resource) = quota.room(requests, limits)?;
         let limit = Limit::Quota { name: quota.name.clone(), resource: resource.to_owned() };
         Some((running.saturating_add(room).max(now), limit))
     });

@@ -59,7 +59,7 @@ pub(super) fn decide(
     past: &Past,
     snapshot: &Snapshot,
 ) -> (Vec<Outlook>, Vec<Decision>) {
-    let floor = match live::paused(workload).map_or_else(|| floor_of(workload), Err) {
+    let floor = match live::in_hand(workload).map_or_else(|| floor_of(workload), Err) {
         Ok(floor) => floor,
         Err(why) => return (Vec::new(), vec![Decision::hold(why)]),
     };

@@ -411,6 +411,11 @@ pub fn held(why: &HoldReason) -> String {
             let names: Vec<String> = scalers.iter().map(ToString::to_string).collect();
             format!("several autoscalers target it: {}; keep one", names.join(", "))
         }
+        HoldReason::ScaledElsewhere { kind, name } => {
+            format!(
+                "its replicas are in the hand of {kind} `{name}`, which the overlay does not have: add it there, or remove it from the cluster"
+            )
+        }
         HoldReason::ScalesToZero => "it may scale to zero; `replicas.raiseFromZero: true` in the policy lifts its floor".to_owned(),
         HoldReason::Refused(refusal) => refusal.to_string(),
     }

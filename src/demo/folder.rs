@@ -89,7 +89,9 @@ pub fn make(path: &Path, seed: u64, hours: u32) -> anyhow::Result<Folder> {
         "# What `prescale demo` runs with: the place to start your own configuration from.\n\
          repository:\n  url: file://{root}/config.git\n  branch: main\noverlays: [overlays]\n\
          metrics:\n  files: {root}/history # in production: prometheus: {{url: http://prometheus:9090}}\n\
-         decision:\n  every: {every}\n  leadTime: 6m\nstate:\n  path: {root}/state\n"
+         decision:\n  every: {every}\n  leadTime: 6m\n\
+         gate: # until the sale is over, nothing is taken away\n  settings:\n    freezes:\n      - from: 2026-11-16T06:00\n        to: 2026-11-16T08:00\n        \
+         why: a sale runs\n        overlays: [overlays/prod]\n        allow: [rise]\nstate:\n  path: {root}/state\n"
     );
     fs::write(path.join("prescale.yaml"), config).with_context(|| cannot("the configuration"))?;
     Ok(Folder { path, truth })

@@ -67,7 +67,7 @@ pub struct Source {
     pub chart: bool,
     /// The name by which other sources take files from it; absent where none is given.
     pub ref_name: Option<String>,
-    /// Whether its `kustomize` section changes what the folder says: replicas, patches, images and the like. Default: false.
+    /// Whether its `kustomize` section sets replicas, patches or components after the overlay.
     pub overrides: bool,
 }
 
@@ -457,7 +457,7 @@ fn sources(spec: &Value) -> Vec<Source> {
     }
 }
 
-/// Whether a `kustomize` section changes what the folder says. Flags and versions by themselves do not.
+/// Whether a `kustomize` section may set what Prescale writes: replicas, patches, components.
 fn overrides(kustomize: &Value) -> bool {
     let says = |value: &Value| match value {
         Value::Null | Value::Bool(_) => false,
@@ -614,7 +614,7 @@ mod tests {
             name: "shop-prod".to_owned(),
             namespace: "argocd".to_owned(),
             project: "shop".to_owned(),
-            sources: vec![Source { overrides: true, ..source("https://github.com/acme/shop.git", Some("overlays/prod"), "main") }],
+            sources: vec![source("https://github.com/acme/shop.git", Some("overlays/prod"), "main")],
             hydrated: None,
             destination: Destination {
                 server: "https://kubernetes.default.svc".to_owned(),
@@ -713,8 +713,8 @@ mod tests {
             (json!({}), false),
             (json!({"version": "v5", "forceCommonLabels": true, "patches": [], "namePrefix": ""}), false),
             (json!({"replicas": [{"name": "web", "count": 3}]}), true),
-            (json!({"namePrefix": "eu-"}), true),
-            (json!({"commonAnnotations": {"team": "shop"}}), true),
+            (json!({"namePrefix": "eu-", "images": ["web=web:2"]}), false),
+            (json!({"patches": [{"path": "x.yaml"}]}), true),
             (json!({"components": ["../x"]}), true),
         ] {
             assert_eq!(overrides(&kustomize), expected, "{kustomize}");

@@ -182,13 +182,15 @@ impl Live {
 }
 
 impl Quota {
-    /// How many more pods fit that request so much, in cores and bytes, and which resource bounds them.
-    pub fn room(&self, cpu: f64, memory: f64) -> Option<(u32, &str)> {
+    /// How many more pods fit that request so much and are limited to so much, in cores and bytes, and which resource bounds them.
+    pub fn room(&self, requests: (f64, f64), limits: (f64, f64)) -> Option<(u32, &str)> {
         let room = self.left.iter().filter_map(|(resource, left)| {
             let each = match resource.as_str() {
                 "pods" | "count/pods" => 1.0,
-                "cpu" | "requests.cpu" => cpu,
-                "memory" | "requests.memory" => memory,
+                "cpu" | "requests.cpu" => requests.0,
+                "memory" | "requests.memory" => requests.1,
+                "limits.cpu" => limits.0,
+                "limits.memory" => limits.1,
                 _ => return None,
             };
             (each > 0.0).then(|| ((left / each + 1e-9).floor().clamp(0.0, f64::from(u32::MAX)) as u32, resource.as_str()))

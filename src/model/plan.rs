@@ -60,7 +60,9 @@ pub struct Change {
 impl Change {
     /// Whether it raises capacity: its value grows, or for the target of an autoscaler shrinks.
     pub fn rises(&self) -> bool {
-        let moved = self.from.as_ref().and_then(Value::number).zip(self.to.number());
+        // Where nothing sets a count, it is one.
+        let from = self.from.as_ref().map_or(Some(1.0).filter(|_| self.field == Field::Replicas), Value::number);
+        let moved = from.zip(self.to.number());
         let is_target = matches!(self.field, Field::TargetUtilization(_) | Field::TargetValue(_));
         moved.is_some_and(|(from, to)| if is_target { from > to } else { from < to })
     }

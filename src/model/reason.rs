@@ -408,6 +408,13 @@ pub enum HoldReason {
         /// Which.
         scalers: Vec<ObjectRef>,
     },
+    /// An autoscaler in the cluster, of which the overlay knows nothing, owns the replicas.
+    ScaledElsewhere {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// The workload may scale to zero, and the policy does not ask for a floor above it.
     ScalesToZero,
     /// It cannot be edited safely.
@@ -484,6 +491,7 @@ impl HoldReason {
             Self::Restarting { .. } => "restarting",
             Self::Censored { .. } => "censored",
             Self::SeveralScalers { .. } => "several-scalers",
+            Self::ScaledElsewhere { .. } => "scaled-elsewhere",
             Self::ScalesToZero => "scales-to-zero",
             Self::Refused(refusal) => refusal.code.as_str(),
         }

@@ -19,6 +19,8 @@ pub(super) struct Found {
     pub(super) target: WorkloadId,
     /// Whether it stands for all workloads of a folder or namespace.
     pub(super) is_default: bool,
+    /// Whether nobody can tell whom it names, since it is no YAML.
+    pub(super) is_unreadable: bool,
     /// What it says, or what is wrong with it.
     pub(super) read: Result<Said, String>,
 }
@@ -75,6 +77,8 @@ fn lay(under: &mut Mapping, over: &Mapping, path: &str, origin: &Origin, origins
         let Some(name) = key.as_str() else { continue };
         let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         match (under.get_mut(key), value) {
+            // A freeze holds whatever else is frozen.
+            (Some(Value::Sequence(under)), Value::Sequence(over)) if name == "freezes" => under.extend(over.iter().cloned()),
             // A signal of one's own is another one, not more of the same.
             (Some(Value::Mapping(under)), Value::Mapping(over)) if name != "signal" => lay(under, over, &path, origin, origins),
             _ => {
@@ -108,7 +112,7 @@ pub(super) fn documents(path: &RepoPath, text: &str) -> Vec<Found> {
                 let read = Err(format!("is no valid YAML: {error}"));
                 // It may be one that stands for all: then nothing below it is done.
                 let is_default = text.contains("name: default");
-                found.push(Found { origin: Origin::Git(place), target: unknown, is_default, read });
+                found.push(Found { origin: Origin::Git(place), target: unknown, is_default, is_unreadable: true, read });
                 break; // nothing can be told of the documents behind it
             }
         };
@@ -130,7 +134,13 @@ pub(super) fn documents(path: &RepoPath, text: &str) -> Vec<Found> {
             };
             with_nearest(words)
         });
-        found.push(Found { origin: Origin::Git(place), target: named_by(&value), is_default: is_default(&value), read });
+        found.push(Found {
+            origin: Origin::Git(place),
+            target: named_by(&value),
+            is_default: is_default(&value),
+            is_unreadable: false,
+            read,
+        });
     }
     found
 }
@@ -142,7 +152,7 @@ pub(super) fn of_cluster(document: &serde_json::Value) -> Option<Found> {
     let metadata = value.get("metadata")?;
     let origin = Origin::Cluster { namespace: target.namespace.clone(), name: text_of(metadata, "name")?.to_owned() };
     let read = said(&value).map_err(|error| with_nearest(&error.to_string()));
-    Some(Found { origin, target, is_default: is_default(&value), read })
+    Some(Found { origin, target, is_default: is_default(&value), is_unreadable: false, read })
 }
 
 /// What a document says; where it names no target, one is put in so that all the rest is checked.

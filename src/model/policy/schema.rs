@@ -9,6 +9,10 @@ use super::{API_VERSION, Delivery, Resource, Signal, Spec};
 use crate::model::windows::{Weekly, Windows};
 use crate::model::{Bytes, Millicores, Route, Share};
 
+/// What the CustomResourceDefinition says of itself.
+const ABOUT: &str =
+    "How one workload is to be scaled, or with the name `default` and no target all workloads of its namespace that no other policy names.";
+
 /// The CustomResourceDefinition. Without defaults: a cluster would write them into each policy, where they would win over those of a `default`
 /// one.
 pub fn crd() -> Value {
@@ -20,8 +24,9 @@ pub fn crd() -> Value {
     }]);
     for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
         let schema = &mut version["schema"]["openAPIV3Schema"];
+        schema["description"] = ABOUT.into();
         schema["x-kubernetes-validations"] = validations.clone();
-        schema["properties"]["spec"]["required"] = json!([]);
+        schema["properties"]["spec"].as_object_mut().map(|spec| spec.remove("required"));
     }
     crd
 }
