@@ -66,7 +66,7 @@ pub fn governed(tree: &Tree, folders: &[RepoPath], cluster: &[serde_json::Value]
     for (n, found) in cluster.iter().enumerate().filter(|(_, found)| !found.is_default) {
         let claims = claims.remove(&n).unwrap_or_default();
         // Where Git has one for the workload in some overlay, that is the one that this cluster runs.
-        let in_git = policies.by_folder.values().flatten().any(|own| !own.is_default && is_named(own, &found.target));
+        let in_git = policies.by_folder.values().flatten().any(|own| is_named(own, &found.target));
         let unreadable = || policies.by_folder.values().flatten().any(|own| own.is_unreadable);
         if in_git || claims.is_empty() && unreadable() {
             continue; // that one tells of itself
@@ -93,6 +93,8 @@ fn several(tree: &Tree, leaves: &BTreeSet<RepoPath>) -> BTreeSet<WorkloadId> {
 /// All policies that were found.
 struct Policies<'a> {
     by_folder: BTreeMap<RepoPath, Vec<Found>>,
+    /// Those of Git that stand for all workloads of a folder: few, and looked through for each workload.
+    for_all: Vec<(RepoPath, Found)>,
     cluster: &'a [Found],
     /// Workloads that several overlays render, so that nobody knows which of them the cluster runs.
     several: BTreeSet<WorkloadId>,
@@ -111,12 +113,16 @@ impl<'a> Policies<'a> {
                 by_folder.entry(path.parent()).or_default().extend(read::documents(path, &text));
             }
         }
-        Self { by_folder, cluster, several: BTreeSet::new() }
+        let mut for_all = Vec::new();
+        for (folder, found) in &mut by_folder {
+            for_all.extend(found.extract_if(.., |found| found.is_default).map(|found| (folder.clone(), found)));
+        }
+        Self { by_folder, for_all, cluster, several: BTreeSet::new() }
     }
 
     /// Those that name a workload of the overlay of a folder.
     fn beside(&self, folder: &RepoPath) -> Vec<&Found> {
-        self.by_folder.get(folder).into_iter().flatten().filter(|found| !found.is_default).collect()
+        self.by_folder.get(folder).into_iter().flatten().collect()
     }
 
     /// Those that name a workload where there is no overlay that could render it.
@@ -124,24 +130,21 @@ impl<'a> Policies<'a> {
         let is_overlay = |folder: &RepoPath| overlays.binary_search(folder).is_ok();
         let is_looked_at = |folder: &RepoPath| folders.iter().any(|above| folder.is_under(above));
         let astray = self.by_folder.iter().filter(move |(folder, _)| is_looked_at(folder) && !is_overlay(folder));
-        astray.flat_map(|(folder, found)| found.iter().map(move |found| (folder, found))).filter(|(_, found)| !found.is_default).map(
-            |(folder, found)| {
-                let why = found.read.as_ref().err().map_or("stands beside no overlay: nothing is done by it", String::as_str);
-                let why = HoldReason::PolicyInvalid { detail: format!("{}: {why}", found.origin) };
-                Amiss { workload: found.target.clone(), overlay: folder.clone(), why }
-            },
-        )
+        astray.flat_map(|(folder, found)| found.iter().map(move |found| (folder, found))).map(|(folder, found)| {
+            let why = found.read.as_ref().err().map_or("stands beside no overlay: nothing is done by it", String::as_str);
+            let why = HoldReason::PolicyInvalid { detail: format!("{}: {why}", found.origin) };
+            Amiss { workload: found.target.clone(), overlay: folder.clone(), why }
+        })
     }
 
     /// Those that stand for all workloads of a folder or namespace.
     fn for_all(&self) -> impl Iterator<Item = &Found> {
-        self.by_folder.values().flatten().chain(self.cluster).filter(|found| found.is_default)
+        self.for_all.iter().map(|(_, found)| found).chain(self.cluster.iter().filter(|found| found.is_default))
     }
 
     /// Those of them that stand in a folder or above it.
     fn above(&self, folder: &RepoPath) -> impl Iterator<Item = (&RepoPath, &Found)> {
-        let above = self.by_folder.iter().filter(move |(above, _)| folder.is_under(above));
-        above.flat_map(|(folder, found)| found.iter().map(move |found| (folder, found))).filter(|(_, found)| found.is_default)
+        self.for_all.iter().filter(move |(above, _)| folder.is_under(above)).map(|(folder, found)| (folder, found))
     }
 
     /// Those of them that are about a workload, the strongest first: with a namespace before those without, the nearest folder first, and those of
