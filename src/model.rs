@@ -5,7 +5,9 @@
 //! | workload | [`WorkloadId`], as rendered; [`RenderedWorkload`] is what an overlay says of it |
 //! | demand | [`Series`] of a [`Signal`]; [`Demand`] is the same by the minute |
 //! | cut short | [`Censored`]: when demand was at least what was measured |
-//! | policy | [`ScalingPolicy`] |
+//! | policy | [`ScalingPolicy`]; [`Windows`] and [`Freeze`]s say when it lets changes be written, [`origin`] who says which field |
+//! | cluster | [`cluster`]: what it says beside Git; [`Deploys`] is how [Argo CD](argocd) deploys an overlay, and [`NotNow`] what it has against a change |
+//! | lead time | [`Lead`], measured by stage |
 //! | forecast | [`Forecast`] of the maximum over a [`Window`] |
 //! | study | [`Study`]: what a replay says is best for a workload |
 //! | plan | [`Plan`]: [`Change`]s and [`Held`]s, each with typed reasons |

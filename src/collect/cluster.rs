@@ -286,11 +286,7 @@ impl<'a> Reader<'a> {
             self.cluster.nodes = Some(nodes.iter().fold(Nodes::default(), |all, allocatable| {
                 let amount = |resource| allocatable.get(resource).and_then(|text: &String| amount(resource, text)).unwrap_or(0.0);
                 let (cpu, memory) = (amount("cpu"), amount("memory"));
-                Nodes {
-                    count: all.count + 1,
-                    allocatable: (all.allocatable.0 + cpu, all.allocatable.1 + memory),
-                    largest: (all.largest.0.max(cpu), all.largest.1.max(memory)),
-                }
+                Nodes { count: all.count + 1, largest: (all.largest.0.max(cpu), all.largest.1.max(memory)) }
             }));
         }
     }

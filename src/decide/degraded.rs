@@ -4,9 +4,9 @@ use crate::model::{Basis, Change, Field, Plan, Reason, RepoPath, Route, Snapshot
 
 use super::{Settings, paused_by};
 
-/// Where an Application became Degraded after it deployed a commit of ours, and that alone, the inverse of what that commit changed takes the place of whatever
-/// else was planned for these fields. It goes by pull request, or is only observed where the policy has it so: people look at it, whatever else
-/// goes by commit. `last` are the values that were written last to each field.
+/// Where an Application became Degraded after it deployed a commit of ours, and that alone, the inverse of what that commit changed takes the place
+/// of whatever else was planned for these fields. It goes by pull request, or is only observed where the policy has it so: people look at it,
+/// whatever else goes by commit. `last` are the values that were written last to each field.
 ///
 /// Gives the vetoes of what was taken back before.
 pub fn take_back<'a>(plan: &mut Plan, snapshot: &Snapshot, settings: &Settings, last: impl Iterator<Item = &'a Written>) -> Vec<Veto> {

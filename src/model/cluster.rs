@@ -148,8 +148,6 @@ pub struct LimitRange {
 pub struct Nodes {
     /// How many.
     pub count: u32,
-    /// What they have to give together, in cores and bytes.
-    pub allocatable: (f64, f64),
     /// The most that one of them has to give, in cores and bytes.
     pub largest: (f64, f64),
 }
