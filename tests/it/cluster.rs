@@ -673,3 +673,12 @@ fn a_policy_of_the_cluster_is_not_for_another_cluster_s_overlay() {
     assert_eq!(changed(&report), ["replicas 6"], "only where Git says so: {report}");
     assert_eq!(git(&world.small.bare(), &["show", "main:overlays/dev/web.yaml"]) + "\n", web);
 }
+
+#[test]
+fn two_policies_beside_one_overlay_hold_their_workload() {
+    let world = World::new();
+    let twin = git(&world.small.bare(), &["show", "main:overlays/prod/scaling.yaml"]) + "\n";
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/prod/twin.yaml", &twin, start() - TimeDelta::hours(1));
+    assert_eq!((held(&world.run()), world.small.replicas()), (vec!["policyOverlap".to_owned()], 4));
+    world.small.plan(0).says(0, &["several policies name it: overlays/prod/scaling.yaml:1, overlays/prod/twin.yaml:1; keep one"]);
+}
