@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use chrono::TimeDelta;
-use prescale::clients::git::{CommitId, Repository, Settings};
+use prescale::clients::git::{CommitId, GitError, Repository, Settings};
 use prescale::deliver;
 use prescale::model::edit::Group;
 use prescale::model::{Change, Field, ObjectRef, Plan, Proven, Reason, RepoPath, Rhythm, Route, Value, Window, WorkloadId, WorkloadKind};
@@ -98,18 +98,18 @@ fn race(over: &str, upstream: &Upstream, settings: &Settings) {
 fn update_all(writer: usize, updates: u32, settings: &Settings) -> u32 {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let cache = tempfile::tempdir().unwrap();
-    let repository = Repository::open(settings, cache.path()).unwrap();
-    let rebuild = async |group: &Group, base: CommitId| {
-        let changes = group.proven.changes().map(|(sited, _)| sited.change.clone()).collect::<Vec<_>>();
-        edited(&changes, &repository, base).await
-    };
     let mut tries = 0;
     for update in 1..=updates {
         let at = start() + TimeDelta::minutes(i64::from(update));
         let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
         let plan = Plan { at, window, outlooks: vec![], changes: vec![], held: vec![] };
-        // A run that lost too often leaves it to the next one.
+        // A run that lost too often leaves it to the next one, which opens its cache anew.
         let published = (0..100).find_map(|_| {
+            let repository = opened(settings, cache.path());
+            let rebuild = async |group: &Group, base: CommitId| {
+                let changes = group.proven.changes().map(|(sited, _)| sited.change.clone()).collect::<Vec<_>>();
+                edited(&changes, &repository, base).await
+            };
             runtime.block_on(async {
                 let base = tokio::task::block_in_place(|| repository.fetch()).unwrap();
                 let proven = edited(&[change(writer, update)], &repository, base).await.unwrap();
@@ -122,6 +122,16 @@ fn update_all(writer: usize, updates: u32, settings: &Settings) -> u32 {
         assert!(published.expect("a hundred runs are enough").commit.is_some(), "writer {writer}, update {update}");
     }
     tries
+}
+
+/// Opens the cache that the last run closed. A child that another thread has just forked holds its lock until it has become another program.
+fn opened(settings: &Settings, cache: &Path) -> Repository {
+    loop {
+        match Repository::open(settings, cache) {
+            Err(GitError::CacheBusy { .. }) => thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn change(writer: usize, update: u32) -> Change {
