@@ -62,7 +62,7 @@ pub use lead::Lead;
 pub use learned::Learned;
 pub use plan::{Change, Held, Plan, Proof, Route, Site, SiteKind};
 pub use policy::{ScalingPolicy, Signal};
-pub use price::Prices;
+pub use price::{Prices, Rates};
 pub use proposal::{Proposal, Proposed};
 pub use quantity::{Bytes, Millicores, Resource};
 pub use reason::{HoldReason, Limit, Reason};

@@ -1,6 +1,6 @@
 //! History from files: `<folder>/<namespace>/<workload>/<signal>.csv`, and OpenMetrics text (`*.om`, `*.openmetrics`, `*.txt`) in the folder.
 //!
-//! CSV is `timestamp,value`, the timestamp in epoch seconds or RFC 3339. Besides the signals (`cpu`, `memory`, `requests`, `promql`) there may
+//! CSV is `timestamp,value`, the timestamp in epoch seconds or RFC 3339. Besides the signals (`cpu`, `memory`, `requests`, `queue`, `promql`) there may
 //! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`; and, of what cuts demand short,
 //! `at-maximum.csv` (1 while the HPA asks for its maximum), `pending.csv` (pods that found no node), `throttled.csv` (the share of CPU periods)
 //! and `errors.csv` (the share of requests that failed). A CSV file wins over the text.
@@ -86,7 +86,7 @@ fn demand(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, signa
                 Signal::Cpu => evidence.cpu(),
                 Signal::Memory => evidence.memory(),
                 Signal::Requests => evidence.requests(),
-                Signal::Promql(_) => None,
+                Signal::Queue(_) | Signal::Promql(_) => None,
             }
         }
     };

@@ -46,7 +46,7 @@ async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, sp
     let scope = Scope { namespace: name, workloads: wanted.iter().map(|w| (w.id.kind, w.id.name.as_str())).collect() };
     let signals = || wanted.iter().flat_map(|wanted| &wanted.signals);
     let measures: BTreeSet<Measure> = signals().filter_map(demand_measure).chain(ALWAYS).chain(censoring(prometheus.settings())).collect();
-    let expressions: BTreeSet<&str> = signals().filter_map(own_expression).collect();
+    let expressions: BTreeSet<&str> = signals().filter_map(Signal::expression).collect();
 
     let (asked, own) = future::join(
         future::join_all(measures.iter().map(async |&measure| (measure, ask(prometheus, measure, &scope, span).await))),
@@ -68,14 +68,7 @@ fn demand_measure(signal: &Signal) -> Option<Measure> {
         Signal::Cpu => Some(Measure::Cpu),
         Signal::Memory => Some(Measure::Memory),
         Signal::Requests => Some(Measure::Requests),
-        Signal::Promql(_) => None,
-    }
-}
-
-fn own_expression(signal: &Signal) -> Option<&str> {
-    match signal {
-        Signal::Promql(expression) => Some(expression),
-        _ => None,
+        Signal::Queue(_) | Signal::Promql(_) => None,
     }
 }
 
@@ -143,7 +136,7 @@ impl Answers<'_> {
         let url = &self.prometheus.settings().url;
         let back = in_words(self.span.history);
         let Some(measure) = demand_measure(signal) else {
-            let expression = own_expression(signal).unwrap_or_default();
+            let expression = signal.expression().unwrap_or_default();
             return match self.own[expression].as_ref().map_err(Clone::clone)?.as_slice() {
                 [] => Err(no_data(format!(
                     "Prometheus at {url} has nothing for `{expression}` in the last {back}: try it in its own web page"

@@ -110,6 +110,7 @@ fn ask<'a>(
         high: forecast.high(),
         capacity,
         requests: requests(workload),
+        prices: spec.prices,
         now: floor.now.unwrap_or(floor.implied),
         floor: needed,
         censored: workload.censored.share(snapshot.now, CENSORED_OVER.min(TimeDelta::minutes(history.len() as i64))),

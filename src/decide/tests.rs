@@ -510,6 +510,23 @@ fn an_hpa_is_set_as_the_study_says() {
 }
 
 #[test]
+fn no_hpa_is_set_outside_the_policy_s_bounds() {
+    for (bounds, planned) in [
+        ("{minTarget: 60, maxTarget: 60, minStabilization: 10m, maxStabilization: 10m}", true),
+        ("{minTarget: 61}", false),
+        ("{maxTarget: 59}", false),
+        ("{minStabilization: 601s}", false),
+        ("{maxStabilization: 599s}", false),
+    ] {
+        let mut workload = workload(&format!("{TUNED}, autoscaler: {bounds}"), 2, hpa(Some(2), 20));
+        workload.signals[0].study = Ok(study(&workload));
+        let plan = plan_for(workload, 0.9);
+        assert_eq!(plan.changes.iter().any(|change| change.field == TARGET), planned, "{bounds}");
+        assert_eq!(held(&plan, &TARGET) == Some("unchanged"), !planned, "{bounds}");
+    }
+}
+
+#[test]
 fn no_hpa_aims_at_what_the_limits_keep_usage_from() {
     let mut workload = workload(TUNED, 2, hpa(Some(2), 20));
     workload.signals[0].study = Ok(study(&workload));
@@ -525,7 +542,7 @@ fn no_hpa_aims_at_what_the_limits_keep_usage_from() {
     workload.rendered.containers.push(sidecar);
     let reached = |workload: &Observed, percent: u32| {
         let tunable = tunable(workload).unwrap().unwrap();
-        tunable.is_reached(&HpaSetting { percent, target: tunable.present.target * f64::from(percent) / 80.0, stabilization: 300 })
+        tunable.is_possible(&HpaSetting { percent, target: tunable.present.target * f64::from(percent) / 80.0, stabilization: 300 })
     };
     assert!(reached(&workload, 400), "a container without a limit knows no bounds");
 }
@@ -545,7 +562,7 @@ fn an_hpa_on_memory_stays_below_the_first_limit() {
         let tunable = tunable(&workload).unwrap().unwrap();
         let per_percent = tunable.present.target / 80.0;
         let reached = |percent: &u32| {
-            tunable.is_reached(&HpaSetting { percent: *percent, target: f64::from(*percent) * per_percent, stabilization: 300 })
+            tunable.is_possible(&HpaSetting { percent: *percent, target: f64::from(*percent) * per_percent, stabilization: 300 })
         };
         (1..=500).rev().find(reached)
     };

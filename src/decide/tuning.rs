@@ -1,5 +1,6 @@
 //! The settings of an HPA: what they are now, whether they may be chosen, and what the study chose.
 
+use crate::model::policy::AutoscalerPolicy;
 use crate::model::snapshot::Driven;
 use crate::model::{
     Direction, Field, HoldReason, HpaSetting, Metric, Millicores, NoStudy, ObjectRef, Observed, Percent, Reason, Resource, Scaler, Signal,
@@ -28,12 +29,14 @@ pub struct Tunable {
     requested: f64,
     /// What a replica can use at most, as a multiple of what it carries.
     most: f64,
+    /// What the policy allows.
+    bounds: AutoscalerPolicy,
 }
 
 impl Tunable {
-    /// Whether the limits of a pod's containers let usage rise so far above the target that the HPA adds a replica.
-    pub fn is_reached(&self, setting: &HpaSetting) -> bool {
-        setting.target * REACHED <= self.most * (1.0 + 1e-9)
+    /// Whether the policy allows it, and the limits of a pod's containers let usage rise so far above the target that the HPA adds a replica.
+    pub fn is_possible(&self, setting: &HpaSetting) -> bool {
+        self.bounds.allows(setting.percent, setting.stabilization) && setting.target * REACHED <= self.most * (1.0 + 1e-9)
     }
 
     /// The settings that aim at a share of what a replica carries, in whole percent of its requests.
@@ -90,7 +93,7 @@ pub(super) fn resource_of(signal: &Signal) -> Option<Resource> {
     match signal {
         Signal::Cpu => Some(Resource::Cpu),
         Signal::Memory => Some(Resource::Memory),
-        Signal::Requests | Signal::Promql(_) => None,
+        Signal::Requests | Signal::Queue(_) | Signal::Promql(_) => None,
     }
 }
 
@@ -135,7 +138,14 @@ pub fn tunable(workload: &Observed) -> Result<Option<Tunable>, HoldReason> {
         return Err(not_tuned(format!("its HPA aims at a share of {resource} requests, and not every container requests any: set them")));
     };
     let most = limit(workload, metric.resource) / capacity;
-    Ok(Some(Tunable { object: hpa.object.clone(), metric, present, requested: requested / capacity, most }))
+    Ok(Some(Tunable {
+        object: hpa.object.clone(),
+        metric,
+        present,
+        requested: requested / capacity,
+        most,
+        bounds: spec.autoscaler.clone(),
+    }))
 }
 
 /// Decides the settings of the workload's HPA, as its study chose them.
@@ -156,8 +166,8 @@ pub(super) fn decide(workload: &Observed) -> Vec<Decision> {
         Err(NoStudy::NotDecided) => return Vec::new(), // the floor says why
         Err(why) => return hold(target, HoldReason::Unstudied { why: why.clone() }),
     };
-    // The limits may have changed since.
-    let better = study.hpa.filter(|tuning| !tuning.to.is_like(&present) && tunable.is_reached(&tuning.to));
+    // The limits and the policy may have changed since.
+    let better = study.hpa.filter(|tuning| !tuning.to.is_like(&present) && tunable.is_possible(&tuning.to));
     let Some(tuning) = better else { return hold(target, HoldReason::Unchanged) };
     let reason = Reason::Tuned { replayed: study.replayed, before: tuning.before, after: tuning.after };
     let mut decisions = Vec::new();

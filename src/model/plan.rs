@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Borrowed, Bytes, Field, HoldReason, Lead, Millicores, NoStudy, ObjectRef, Place, Reason, RepoPath, Signal, Study, Value, Window,
+    Borrowed, Bytes, Field, HoldReason, Lead, Millicores, NoStudy, ObjectRef, Place, Rates, Reason, RepoPath, Signal, Study, Value, Window,
     WorkloadId,
 };
 
@@ -145,6 +145,9 @@ pub struct Outlook {
     pub capacity: f64,
     /// What one replica requests, all its containers together.
     pub requests: (Millicores, Bytes),
+    /// What its policy says that they cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Rates>,
     /// The floor in Git now.
     pub now: u32,
     /// The floor that the window needs, before guards.

@@ -8,8 +8,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Aim, Bytes, Calendar, Freeze, Millicores, Route, Share, Windows, WorkloadKind};
+use super::{Aim, Bytes, Calendar, Freeze, Millicores, Rates, Route, Share, Windows, WorkloadKind};
 
+mod problems;
 mod schema;
 
 pub use schema::{crd, json_schema};
@@ -60,12 +61,12 @@ pub struct Metadata {
 pub struct Spec {
     /// The workload, as rendered.
     pub target: Target,
-    /// What drives it: `cpu`, `memory`, `requests`, or `{promql: <expression>}`. Default: `cpu`.
+    /// What drives it: `cpu`, `memory`, `requests`, `{queue: <expression>}` or `{promql: <expression>}`. Default: `cpu`.
     #[serde(default, with = "serde_yaml::with::singleton_map", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::signal")]
     pub signal: Option<Signal>,
     /// Demand that one replica can carry, in the signal's unit. Default for `cpu` and `memory`: the pod's request times the HPA's target
-    /// utilization, or times 0.7 without one. Of other signals it is learned from CPU.
+    /// utilization, or times 0.7 without one. Of other signals but `queue` it is learned from CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
     /// What drives it, where that is several signals, instead of the two fields above: the largest need wins.
@@ -77,6 +78,9 @@ pub struct Spec {
     /// Instead of a price: the share of minutes that may be short. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<Share>,
+    /// What its capacity costs, instead of the configuration's prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Rates>,
     /// From a decision to Ready pods. Default: what was measured or, until that is known, the configuration's `decision.leadTime`.
     #[serde(default, with = "duration_option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -143,6 +147,8 @@ pub enum Signal {
     Memory,
     /// Requests a second that the workload's pods answer together.
     Requests,
+    /// Items that wait in a queue: the first series of a PromQL expression.
+    Queue(String),
     /// The first series of a PromQL expression, in whatever unit it has.
     Promql(String),
 }
@@ -154,6 +160,7 @@ impl Signal {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Requests => "requests",
+            Self::Queue(_) => "queue",
             Self::Promql(_) => "promql",
         }
     }
@@ -164,17 +171,23 @@ impl Signal {
             Self::Cpu => "cores",
             Self::Memory => "bytes",
             Self::Requests => "req/s",
+            Self::Queue(_) => "items",
             Self::Promql(_) => "",
+        }
+    }
+
+    /// The PromQL expression that the policy gives for it.
+    pub fn expression(&self) -> Option<&str> {
+        match self {
+            Self::Queue(expression) | Self::Promql(expression) => Some(expression),
+            Self::Cpu | Self::Memory | Self::Requests => None,
         }
     }
 }
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Promql(expression) => f.pad(expression),
-            signal => f.pad(signal.name()),
-        }
+        f.pad(self.expression().unwrap_or(self.name()))
     }
 }
 
@@ -215,6 +228,31 @@ pub struct ReplicasPolicy {
 pub struct AutoscalerPolicy {
     /// Whether an HPA's target utilization and scale-down stabilization are chosen by replay. Default: true.
     pub tune: bool,
+    /// No target utilization below is chosen, in percent of the requests. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_target: Option<u32>,
+    /// No target utilization above is chosen, in percent of the requests. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_target: Option<u32>,
+    /// No shorter scale-down stabilization is chosen. Default: none.
+    #[serde(with = "duration_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub min_stabilization: Option<Duration>,
+    /// No longer scale-down stabilization is chosen. Default: none.
+    #[serde(with = "duration_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub max_stabilization: Option<Duration>,
+}
+
+impl AutoscalerPolicy {
+    /// Whether a target, in percent of the requests, and a scale-down stabilization, in seconds, may be chosen.
+    pub fn allows(&self, percent: u32, stabilization: u32) -> bool {
+        let stabilization = Duration::from_secs(stabilization.into());
+        self.min_target.is_none_or(|least| percent >= least)
+            && self.max_target.is_none_or(|most| percent <= most)
+            && self.min_stabilization.is_none_or(|least| stabilization >= least)
+            && self.max_stabilization.is_none_or(|most| stabilization <= most)
+    }
 }
 
 /// Requests of the containers.
@@ -292,7 +330,7 @@ impl Default for ReplicasPolicy {
 
 impl Default for AutoscalerPolicy {
     fn default() -> Self {
-        Self { tune: true }
+        Self { tune: true, min_target: None, max_target: None, min_stabilization: None, max_stabilization: None }
     }
 }
 
@@ -331,105 +369,6 @@ impl Spec {
 }
 
 impl ScalingPolicy {
-    /// All that is wrong with what it says, in words that name the field and the remedy. Empty when it can be followed.
-    pub fn problems(&self) -> Vec<String> {
-        let spec = &self.spec;
-        let mut problems = Vec::new();
-        let mut must = |holds: bool, problem: String| {
-            if !holds {
-                problems.push(problem);
-            }
-        };
-        must(self.api_version == API_VERSION, format!("apiVersion is `{}`: write `{API_VERSION}`", self.api_version));
-        must(!spec.target.name.is_empty(), "spec.target.name is empty: name the workload as the overlay renders it".into());
-        let drivers = spec.drivers();
-        must(!drivers.is_empty(), "spec.signals is empty: name a signal, or remove it".into());
-        must(
-            spec.signals.is_none() || spec.signal.is_none() && spec.capacity_per_replica.is_none(),
-            "spec.signals stands beside spec.signal or spec.capacityPerReplica: keep one form, and give each signal's capacityPerReplica in its \
-             own entry"
-                .into(),
-        );
-        for (i, Driver { signal, capacity_per_replica }) in drivers.iter().enumerate() {
-            let at = spec.signals.as_ref().map_or("spec".to_owned(), |_| format!("spec.signals[{i}]"));
-            let capacity = capacity_per_replica.unwrap_or(1.0);
-            must(capacity.is_finite() && capacity > 0.0, format!("{at}.capacityPerReplica is {capacity}: it must be above zero"));
-            if let Signal::Promql(expression) = signal {
-                must(!expression.trim().is_empty(), format!("{at}.signal.promql is empty: give an expression"));
-            }
-            must(drivers[..i].iter().all(|other| other.signal != *signal), format!("{at} names `{signal}` again: keep one of them"));
-        }
-        if let Some(price) = spec.shortfall_price {
-            must(
-                price.is_finite() && price >= 1.0,
-                format!(
-                    "spec.shortfallPrice is {price}: it must be at least 1, since a minute short never costs less than a replica-minute"
-                ),
-            );
-            must(spec.objective.is_none(), "spec.shortfallPrice and spec.objective are both given: keep one of them".into());
-        }
-        if let Some(Share(share)) = spec.objective {
-            must(
-                share > 0.0 && share < 1.0,
-                format!("spec.objective is {share}: it is the share of minutes that may be short, for instance `0.5%` or 0.005"),
-            );
-        }
-        let replicas = &spec.replicas;
-        if let Some(max) = replicas.max {
-            must(
-                replicas.min <= max,
-                format!("spec.replicas.min ({}) is above spec.replicas.max ({max}): swap or correct them", replicas.min),
-            );
-            must(max > 0, "spec.replicas.max is 0: remove it, or give at least 1".into());
-        }
-        must(replicas.step_up > 0.0, format!("spec.replicas.stepUp is {}: it must be above zero", replicas.step_up));
-        must(
-            replicas.step_down > 0.0 && replicas.step_down <= 1.0,
-            format!("spec.replicas.stepDown is {}: it must be above 0 and at most 1", replicas.step_down),
-        );
-        must((0.0..=4.0).contains(&replicas.spare), format!("spec.replicas.spare is {}: it must lie between 0 and 4", replicas.spare));
-        must(
-            replicas.changes_per_day != Some(0),
-            "spec.replicas.changesPerDay is 0: remove it, or give at least 1; `delivery: observe` writes nothing".into(),
-        );
-        let longest = |field: &str, duration: Duration, days: u64| {
-            (
-                duration <= Duration::from_secs(days * 86_400),
-                format!("spec.{field} is {}: it must be at most {days}d", humantime::format_duration(duration)),
-            )
-        };
-        for (holds, problem) in [
-            longest("leadTime", spec.lead_time.unwrap_or_default(), 1),
-            longest("staleAfter", spec.stale_after, 7),
-            longest("replicas.coolDown", replicas.cool_down, 7),
-            longest("replicas.stabilization", replicas.stabilization, 1),
-            longest("requests.leastHistory", spec.requests.least_history, 400),
-        ] {
-            must(holds, problem);
-        }
-        for (i, Freeze { from, to, .. }) in spec.freezes.iter().enumerate() {
-            must(from < to, format!("spec.freezes[{i}] ends at {to}, before it begins at {from}: swap or correct them"));
-        }
-        for (rhythm, windows) in [("floors", &spec.windows.floors), ("templates", &spec.windows.templates)] {
-            for (i, window) in windows.iter().enumerate() {
-                must(!window.days.is_empty(), format!("spec.windows.{rhythm}[{i}].days is empty: name a day, or leave it out for all"));
-            }
-        }
-        let requests = &spec.requests;
-        for (field, percentile) in [("cpuPercentile", requests.cpu_percentile), ("memoryPercentile", requests.memory_percentile)] {
-            must((50.0..=100.0).contains(&percentile), format!("spec.requests.{field} is {percentile}: it must lie between 50 and 100"));
-        }
-        must(
-            (0.0..=2.0).contains(&requests.headroom),
-            format!("spec.requests.headroom is {}: it is a share between 0 and 2 (0.15 for 15 %)", requests.headroom),
-        );
-        must(
-            (0.0..=1.0).contains(&requests.least_change),
-            format!("spec.requests.leastChange is {}: it is a share between 0 and 1", requests.least_change),
-        );
-        problems
-    }
-
     /// The route of a change of this rhythm.
     pub fn route(&self, rhythm: super::Rhythm) -> Route {
         match rhythm {
@@ -512,7 +451,8 @@ mod tests {
 
     #[test]
     fn every_field_is_read() {
-        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false}, leadTime: 3m, staleAfter: 5m, \
+        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false, minTarget: 50, maxTarget: 90, minStabilization: 5m, maxStabilization: 30m}, leadTime: 3m, staleAfter: 5m, \
+            prices: {coreHour: 0.03, gibHour: 0.004}, \
             calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}, \
             replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, spare: 0.5, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
             requests: {enabled: false, cpuPercentile: 90, memoryPercentile: 99, headroom: 0.2, leastChange: 0.05, leastHistory: 1d, minCpu: 50m, minMemory: 64Mi}, \
@@ -542,6 +482,12 @@ mod tests {
             ("signals: [{signal: cpu}, {signal: cpu, capacityPerReplica: 2}]", "spec.signals[1] names `cpu` again"),
             ("signals: [{signal: cpu}, {signal: requests, capacityPerReplica: 0}]", "spec.signals[1].capacityPerReplica is 0"),
             ("signals: [{signal: {promql: ' '}}]", "spec.signals[0].signal.promql is empty"),
+            ("signal: {queue: ''}, capacityPerReplica: 5", "spec.signal.queue is empty"),
+            ("signal: {queue: up}", "spec.capacityPerReplica is missing"),
+            ("signals: [{signal: cpu}, {signal: {queue: up}}]", "spec.signals[1].capacityPerReplica is missing"),
+            ("autoscaler: {minTarget: 90, maxTarget: 80}", "minTarget (90) is above spec.autoscaler.maxTarget (80)"),
+            ("autoscaler: {minStabilization: 10m, maxStabilization: 5m}", "minStabilization is longer than"),
+            ("prices: {coreHour: -1, gibHour: 0}", "spec.prices.coreHour is -1"),
             ("signal: {promql: ''}", "spec.signal.promql is empty"),
         ] {
             let problems = policy(&format!("{{target: {{name: web}}, {spec}}}")).unwrap().problems();

@@ -153,7 +153,7 @@ impl<'a> Case<'a> {
         let others = tunable.as_ref().map_or_else(Vec::new, |tunable| {
             let with_targets = |minutes| TARGETS.map(|target| tunable.setting(target, minutes as u32 * 60));
             let mut others: Vec<HpaSetting> = STABILIZATIONS.into_iter().flat_map(with_targets).collect();
-            others.retain(|setting| !setting.is_like(&tunable.present) && tunable.is_reached(setting));
+            others.retain(|setting| !setting.is_like(&tunable.present) && tunable.is_possible(setting));
             others.dedup();
             others
         });

@@ -7,7 +7,8 @@ const FULL: &str = "
 apiVersion: prescale.dev/v1alpha1
 kind: ScalingPolicy
 metadata: {name: web, namespace: shop}
-spec: {target: {name: web}, signal: cpu, capacityPerReplica: 1, signals: [{signal: cpu}], shortfallPrice: 100, objective: 0.005, leadTime: 6m, replicas: {max: 9, changesPerDay: 6}}
+spec: {target: {name: web}, signal: cpu, capacityPerReplica: 1, signals: [{signal: cpu}], shortfallPrice: 100, objective: 0.005, leadTime: 6m, replicas: {max: 9, changesPerDay: 6},
+  prices: {coreHour: 1, gibHour: 1}, autoscaler: {minTarget: 5, maxTarget: 5, minStabilization: 5m, maxStabilization: 5m}}
 ";
 
 /// The dotted paths of all leaves.
@@ -45,6 +46,37 @@ fn every_field_is_documented_with_its_default() {
     }
 }
 
+#[test]
+fn every_example_is_valid() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/README.md")).unwrap();
+    let rows = readme.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let mut prices = 0;
+    for row in rows {
+        let (field, example) = (row[1].trim_matches('`'), row[4].trim_matches('`'));
+        let mut policy = serde_yaml::from_str::<Value>(
+            "{apiVersion: prescale.dev/v1alpha1, kind: ScalingPolicy, metadata: {name: web}, spec: {target: {name: web}}}",
+        )
+        .unwrap();
+        let mut at = &mut policy;
+        for part in field.split('.') {
+            at = &mut at[part];
+        }
+        *at = serde_yaml::from_str(example).unwrap_or_else(|error| panic!("{field}: {error}"));
+        // Some stand only beside others.
+        match field {
+            "spec.prices.coreHour" | "spec.prices.gibHour" => {
+                prices += 1;
+                policy["spec"]["prices"] = serde_json::json!({"coreHour": 1, "gibHour": 1});
+            }
+            "spec.signal" => policy["spec"]["capacityPerReplica"] = 5.into(),
+            _ => {}
+        }
+        let policy: ScalingPolicy = serde_json::from_value(policy).unwrap_or_else(|error| panic!("{field}: {example}: {error}"));
+        assert_eq!(policy.problems(), Vec::<String>::new(), "{field}: {example}");
+    }
+    assert_eq!(prices, 2);
+}
+
 /// Holds a generated file to what is committed; `UPDATE_EXPECT=1` writes it.
 fn committed(path: &str, text: &str) {
     expect_test::expect_file![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)].assert_eq(text);
@@ -72,6 +104,7 @@ fn the_schema_takes_what_the_type_takes() {
         "{target: {name: web}, signal: {promql: up}, objective: 0.5%, delivery: {floors: commit}, replicas: {coolDown: 1h}}",
         "{target: {name: web}, signals: [{signal: cpu}, {signal: requests, capacityPerReplica: 5}], requests: {minCpu: 1, minMemory: 64Mi}}",
         "{target: {name: web}, windows: [{days: [monday], from: '08:00'}], freezes: [{from: 2026-12-20T00:00, to: 2027-01-01T00:00}]}",
+        "{target: {name: web}, signal: {queue: up}, prices: {coreHour: 0.03, gibHour: 0}, autoscaler: {maxTarget: 85, minStabilization: 10m}}",
         "{target: {name: web}, windows: {templates: [{to: '06:00'}]}, calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}}",
     ] {
         assert_eq!(with(spec), (true, true), "{spec}");
@@ -80,6 +113,7 @@ fn the_schema_takes_what_the_type_takes() {
         "{}",
         "{target: {name: web}, replica: {min: 2}}",
         "{target: {name: web}, signal: disk}",
+        "{target: {name: web}, prices: {coreHour: 0.03}}",
         "{target: {name: web, kind: DaemonSet}}",
         "{target: {name: web}, windows: [{day: [monday]}]}",
         "{target: {name: web}, delivery: sometimes}",
@@ -91,7 +125,9 @@ fn the_schema_takes_what_the_type_takes() {
 #[test]
 fn what_is_read_of_a_cluster_is_documented() {
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cluster.md")).unwrap();
-    let role = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/prescale/base/rbac.yaml")).unwrap();
+    let role = ["rbac", "argocd-role"]
+        .map(|file| std::fs::read_to_string(format!("{}/manifests/prescale/base/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let role = role.concat();
     for (api, plural, without) in prescale::collect::READ {
         let row = format!("| `{plural}` | `{api}` | {without} |");
         assert!(docs.contains(&row), "{row}");

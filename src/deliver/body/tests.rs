@@ -2,8 +2,8 @@ use super::*;
 use crate::model::edit::{OverlayEdit, ProvenEdit};
 use crate::model::plan::Hindsight;
 use crate::model::{
-    Bytes, HoldReason, Millicores, ObjectRef, Place, Proven, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window, WorkloadId,
-    WorkloadKind,
+    Bytes, HoldReason, Millicores, ObjectRef, Place, Proven, Rates, Reason, RepoPath, Rhythm, Route, Site, SiteKind, Sited, Window,
+    WorkloadId, WorkloadKind,
 };
 use chrono::TimeDelta;
 use expect_test::expect;
@@ -55,6 +55,7 @@ fn outlook(name: &str) -> Outlook {
         high: 240.0,
         capacity: 40.0,
         requests: (Millicores(500), Bytes(1 << 30)),
+        prices: None,
         now: 3,
         floor: 6,
         censored: 0.0,
@@ -85,6 +86,16 @@ fn plan(names: &[&str]) -> Plan {
 fn text(group: &Group, plan: &Plan, before: Option<&Proposal>, prices: Option<&Prices>) -> String {
     let (head, patience) = (HEAD.parse().unwrap(), Patience { band: 0.2, span: TimeDelta::days(7) });
     body(&Facts { group, plan, head, base: head, target: "main", before, patience, prices, is_new: false })
+}
+
+#[test]
+fn a_policy_s_own_prices_come_first() {
+    let prices = Prices { core_hour: 0.04, gib_hour: 0.005, currency: "EUR".into() };
+    let mut plan = plan(&["web"]);
+    let cost = |plan: &Plan| text(&group(vec![sited("web", 6)]), plan, None, Some(&prices)).contains("| +109.50 EUR |");
+    assert!(!cost(&plan));
+    plan.outlooks[0].prices = Some(Rates { core_hour: 0.08, gib_hour: 0.01 });
+    assert!(cost(&plan));
 }
 
 #[test]

@@ -91,9 +91,14 @@ fn either(generator: &SchemaGenerator, description: &str, forms: &[Schema]) -> S
 pub(super) fn signal(generator: &mut SchemaGenerator) -> Schema {
     let forms = [
         schema!({"enum": [Signal::Cpu.name(), Signal::Memory.name(), Signal::Requests.name()]}),
-        schema!({"type": "object", "required": ["promql"], "properties": {"promql": {"type": "string"}}, "additionalProperties": false}),
+        expression("queue"),
+        expression("promql"),
     ];
-    either(generator, "What drives the workload: `cpu`, `memory`, `requests`, or `{promql: <expression>}`.", &forms)
+    either(generator, "What drives the workload: `cpu`, `memory`, `requests`, `{queue: <expression>}` or `{promql: <expression>}`.", &forms)
+}
+
+fn expression(kind: &str) -> Schema {
+    schema!({"type": "object", "required": [kind], "properties": {kind: {"type": "string"}}, "additionalProperties": false})
 }
 
 /// Both rhythms alike, or one each.
