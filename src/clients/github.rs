@@ -15,6 +15,7 @@ use self::access::Access;
 use self::budget::Budget;
 pub use self::error::{GithubError, Trouble};
 pub use self::settings::{App, Settings, Slug};
+use crate::clients::clock;
 use crate::clients::secret::Secret;
 use crate::clients::store::Store;
 use crate::model::policy::delta;
@@ -267,7 +268,7 @@ impl Github {
                 let said: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
                 // GraphQL says so with a status of success.
                 if errors.iter().any(|error| error["type"] == "RATE_LIMITED") {
-                    let until = clock() + error::REST;
+                    let until = clock::now() + error::REST;
                     self.budget.rest(until).await;
                     return Err(GithubError::resting(doing, until));
                 }
@@ -338,15 +339,9 @@ async fn call<T: DeserializeOwned>(
     let text = client.body_to_string(answer).await.map_err(broken)?;
     tracing::debug!(method, path, status = status.as_u16(), "asked GitHub");
     if !status.is_success() {
-        return Err(GithubError::answered(doing, status, &headers, &text, clock()));
+        return Err(GithubError::answered(doing, status, &headers, &text, clock::now()));
     }
     serde_json::from_str(&text).map_err(|error| GithubError::unreadable(doing, &error))
-}
-
-/// The time by which GitHub's limits and tokens end, whatever instant a run decides for.
-#[expect(clippy::disallowed_methods, reason = "not a decision's `now`, but the server's clock")]
-fn clock() -> DateTime<Utc> {
-    Utc::now()
 }
 
 /// `null` is the empty text.

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
@@ -19,7 +20,9 @@ use tokio::sync::Semaphore;
 pub use error::{Failure, PrometheusError};
 pub use settings::{BasicAuth, Cluster, Jobs, RequestMetric, Settings, WorkloadLabels, quoted};
 
+use super::clock;
 use super::secret::Secret;
+use super::tls;
 use answer::{Answer, BuildInfo, Data, Status};
 use error::trimmed;
 
@@ -27,6 +30,8 @@ use error::trimmed;
 const MOST_POINTS: i64 = 11_000;
 /// The longest wait that a 429 may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Two clocks that differ by more would have a run decide for the wrong minutes.
+const MOST_ASTRAY: TimeDelta = TimeDelta::minutes(5);
 /// So many requests in a row that fail after all their retries, and the server is not asked again.
 const PATIENCE: u32 = 3;
 
@@ -197,6 +202,9 @@ impl Prometheus {
             let to = header(&response, LOCATION).unwrap_or_else(|| "nowhere".to_owned());
             return Err((Failure::Redirected { to: shown(&to) }, None));
         }
+        if let Some(astray) = clock::astray(response.headers(), clock::now(), MOST_ASTRAY) {
+            return Err((Failure::Clock(astray), None));
+        }
         let retry_after = header(&response, RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
         let content_type = header(&response, CONTENT_TYPE).unwrap_or_else(|| "no content type".to_owned());
         let json = content_type.contains("json");
@@ -336,8 +344,7 @@ fn http(settings: &Settings) -> Result<Client, String> {
         value.set_sensitive(true);
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("the name"))?, value);
     }
-    // An error only says that a provider is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    tls::install_provider();
     let mut builder = Client::builder()
         .user_agent(concat!("prescale/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)

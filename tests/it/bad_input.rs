@@ -6,6 +6,7 @@ use prescale::demo::START;
 
 use crate::support::git::git;
 use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
+use crate::support::prometheus::RealPrometheus;
 use crate::support::shop::{Ran, Shop, now, prescale};
 
 /// Runs, and fails if the branch moved.
@@ -23,6 +24,21 @@ fn prometheus_down_holds_every_workload() {
     run_without_effect(&shop, &config, 0, &["sourceFailed", "127.0.0.1:9"]);
     assert_eq!(shop.run("run", &config, &["--strict"]).code, 3);
     Ran::of(&mut prescale(&["doctor", "--config", &config])).says(1, &["fail metrics", "127.0.0.1:9", "ok repository"]);
+}
+
+#[test]
+fn a_clock_that_is_an_hour_off_decides_nothing_and_is_named() {
+    let shop = Shop::new();
+    let prometheus = RealPrometheus::with("# TYPE any gauge\nany 1 1763276400\n# EOF\n");
+    let config = shop.local(&format!("metrics: {{prometheus: {{url: '{}'}}}}\n", prometheus.url));
+    let before = shop.tip();
+    for (off, side) in [("-1h", "behind"), ("+1h", "ahead of")] {
+        let mut command = Command::new("faketime");
+        command.args(["--exclude-monotonic", "-f", off, env!("CARGO_BIN_EXE_prescale"), "run", "--config", &config]);
+        let ran = Ran::of(&mut command);
+        ran.says(0, &["tells another time", &format!("this machine's clock is 60 minutes {side} its own"), "NTP"]);
+        assert_eq!(shop.tip(), before);
+    }
 }
 
 #[test]

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::{GithubError, Settings, Slug, call, clock};
+use super::{GithubError, Settings, Slug, call};
+use crate::clients::clock;
 use crate::clients::secret::Secret;
 
 /// How long GitHub may take to answer.
@@ -90,7 +91,7 @@ impl Access {
 
     async fn session(&self) -> Result<Session, GithubError> {
         let mut session = self.session.lock().await;
-        if let Some(session) = session.as_ref().filter(|session| session.until.is_none_or(|until| until - MARGIN > clock())) {
+        if let Some(session) = session.as_ref().filter(|session| session.until.is_none_or(|until| until - MARGIN > clock::now())) {
             return Ok(session.clone());
         }
         let (token, until) = match &self.source {

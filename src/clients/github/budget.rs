@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{GithubError, clock};
+use super::GithubError;
+use crate::clients::clock;
 use crate::clients::store::Store;
 
 /// How many requests that change something are made within a span: fewer than GitHub takes, since others may use the same token.
@@ -34,7 +35,7 @@ impl Budget {
     pub(super) async fn admit(&self, doing: &str, writes: bool) -> Result<(), GithubError> {
         let told = |error: anyhow::Error| GithubError::uncounted(doing, &error);
         loop {
-            let now = clock();
+            let now = clock::now();
             let rests = self.store.instants(RESTS).await.map_err(told)?;
             let written = if writes { self.store.instants(WRITES).await.map_err(told)? } else { Vec::new() };
             let until = rests.into_iter().fold(due(&written, now), DateTime::max);
@@ -48,7 +49,7 @@ impl Budget {
             tokio::time::sleep((until - now).to_std().unwrap_or_default()).await;
         }
         if writes {
-            let now = clock();
+            let now = clock::now();
             self.store.note(WRITES, now).await.map_err(told)?;
             self.store.forget_instants(WRITES, now - MOST[1].0).await;
         }
@@ -58,7 +59,7 @@ impl Budget {
     /// Notes that GitHub wants nothing to be asked until then.
     pub(super) async fn rest(&self, until: DateTime<Utc>) {
         let noted = self.store.note(RESTS, until).await;
-        self.store.forget_instants(RESTS, clock() - LONGEST).await;
+        self.store.forget_instants(RESTS, clock::now() - LONGEST).await;
         if let Err(error) = noted {
             tracing::warn!(error = format!("{error:#}"), "the next run will not know that GitHub asked to rest");
         }

@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::clients::clock;
+
 /// A call that failed.
 #[derive(Clone, Debug)]
 pub struct GithubError {
@@ -108,7 +110,10 @@ impl GithubError {
             (500.., _) => Trouble::Unknown,
             _ => Trouble::Refused,
         };
-        Self::new(doing, trouble, format!("it answered {}: {said}", status.as_u16()))
+        // An App's proof of who it is holds for minutes.
+        let astray = (trouble == Trouble::Credentials).then(|| clock::astray(headers, now, TimeDelta::minutes(1))).flatten();
+        let astray = astray.map_or_else(String::new, |astray| format!("; {astray}, set it"));
+        Self::new(doing, trouble, format!("it answered {}: {said}{astray}", status.as_u16()))
     }
 
     /// Whether the same call may well work a moment later.
@@ -142,6 +147,17 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
         let now = DateTime::from_timestamp(1000, 0).unwrap();
         GithubError::answered("try", StatusCode::from_u16(status).unwrap(), &headers, body, now).trouble
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_named_where_credentials_are_refused() {
+        let headers = HeaderMap::from_iter([(http::header::DATE, "Thu, 01 Jan 1970 00:16:40 GMT".parse().unwrap())]);
+        let at = |seconds| {
+            let now = DateTime::from_timestamp(seconds, 0).unwrap();
+            GithubError::answered("get a token", StatusCode::UNAUTHORIZED, &headers, "{}", now).to_string()
+        };
+        assert!(at(4600).contains("this machine's clock is 60 minutes ahead of its own, set it"), "{}", at(4600));
+        assert!(!at(1030).contains("clock"), "{}", at(1030));
     }
 
     #[test]

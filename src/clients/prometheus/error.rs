@@ -47,6 +47,9 @@ pub enum Failure {
         format_duration(*.0)
     )]
     TimedOut(Duration),
+    /// One of the two clocks is wrong, and with it what is taken for now.
+    #[error("tells another time, {0}: set the clock that is wrong, for instance by NTP")]
+    Clock(String),
     /// It refuses or fails, in no words of the API.
     #[error("answered {status}{}: {}{}", after(*.tries), status_remedy(*.status), said(.body))]
     Status {
