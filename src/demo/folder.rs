@@ -26,11 +26,20 @@ const MARKER: &str = ".prescale-demo";
 type Column<'a> = &'a dyn Fn(&Minute) -> f64;
 
 /// The config repository's files.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 18] = [
+    ("README.md", include_str!("../../manifests/demo/README.md")),
     ("base/kustomization.yaml", include_str!("../../manifests/demo/base/kustomization.yaml")),
     ("base/frontend.yaml", include_str!("../../manifests/demo/base/frontend.yaml")),
     ("base/backend.yaml", include_str!("../../manifests/demo/base/backend.yaml")),
     ("base/redis.yaml", include_str!("../../manifests/demo/base/redis.yaml")),
+    ("base/site/index.html", include_str!("../../manifests/demo/base/site/index.html")),
+    ("base/site/default.conf", include_str!("../../manifests/demo/base/site/default.conf")),
+    ("components/backend-hpa/kustomization.yaml", include_str!("../../manifests/demo/components/backend-hpa/kustomization.yaml")),
+    ("components/backend-hpa/hpa.yaml", include_str!("../../manifests/demo/components/backend-hpa/hpa.yaml")),
+    ("components/backend-keda/kustomization.yaml", include_str!("../../manifests/demo/components/backend-keda/kustomization.yaml")),
+    ("components/backend-keda/scaledobject.yaml", include_str!("../../manifests/demo/components/backend-keda/scaledobject.yaml")),
+    ("components/podmonitor/kustomization.yaml", include_str!("../../manifests/demo/components/podmonitor/kustomization.yaml")),
+    ("components/podmonitor/podmonitor.yaml", include_str!("../../manifests/demo/components/podmonitor/podmonitor.yaml")),
     ("overlays/prod/kustomization.yaml", include_str!("../../manifests/demo/overlays/prod/kustomization.yaml")),
     ("overlays/prod/frontend-floor.yaml", include_str!("../../manifests/demo/overlays/prod/frontend-floor.yaml")),
     ("overlays/prod/scaling.yaml", include_str!("../../manifests/demo/overlays/prod/scaling.yaml")),
