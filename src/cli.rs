@@ -2,6 +2,7 @@
 
 mod backtest;
 mod doctor;
+mod eject;
 mod gate;
 mod output;
 mod terminal;
@@ -9,10 +10,12 @@ mod terminal;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
 use crate::demo;
@@ -26,6 +29,9 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// Exit code under `--strict` where something is held because of an error.
 const HELD: u8 = 3;
+
+/// How long a run that is stopped may take to clean up after itself.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Forecasts what every Kubernetes workload will need and writes it into Kustomize overlays, through Git.
 #[derive(Debug, Parser)]
@@ -86,6 +92,8 @@ enum Command {
     Backtest(backtest::Backtest),
     /// Make a config repository with four weeks of history in a folder, and run on it
     Demo(Demo),
+    /// Take Prescale's components out of the overlays, and leave their values in place
+    Eject(eject::Eject),
     /// Work on the gate's policies
     Gate(gate::GateArgs),
     /// Check configuration, metrics, Git and policies; say what to do about each trouble
@@ -179,7 +187,38 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the runtime")),
     };
-    runtime.block_on(cli.command.execute(&cli.global)).unwrap_or_else(|error| failed(&error))
+    let (tell, told) = tokio::sync::oneshot::channel();
+    runtime.spawn(async {
+        let code = stopped().await;
+        terminal::complain("stopped by a signal: what was pushed by then stands, and the next run goes on from there");
+        let _ = tell.send(code);
+        // What computes, or waits for a server, does not look up.
+        tokio::time::sleep(GRACE).await;
+        std::process::exit(code.into());
+    });
+    let code = runtime.block_on(async {
+        tokio::select! {
+            done = cli.command.execute(&cli.global) => done.unwrap_or_else(|error| failed(&error)),
+            Ok(code) = told => ExitCode::from(code),
+        }
+    });
+    // What a conversation with a server holds up is left behind.
+    runtime.shutdown_background();
+    code
+}
+
+/// Ends with the exit code of SIGINT or SIGTERM once one is told. As the first process of a container, nobody else would heed it.
+async fn stopped() -> u8 {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut told) => told.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => 130,
+        _ = terminated => 143,
+    }
 }
 
 impl Command {
@@ -222,6 +261,7 @@ impl Command {
                 }
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Eject(eject) => eject.execute(&progress).await,
             Self::Gate(gate) => tokio::task::block_in_place(|| gate.execute()),
             Self::Doctor(settings) => {
                 let healthy = doctor::examine(settings.load()?.0).await?;

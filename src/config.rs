@@ -2,17 +2,19 @@
 //! the stage that reads it; this module only composes them.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Case, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::clients::{cluster, git, github, kustomize};
+use crate::clients::store::Store;
+use crate::clients::{cluster, git, github, kustomize, store};
 use crate::gate::{Gate, GateError, Policy};
 use crate::model::nearest::with_nearest;
 use crate::model::policy::{delta, duration};
-use crate::model::{Patience, RepoPath, Share};
+use crate::model::{Patience, RepoPath, Shard, Share};
 use crate::{collect, deliver, gate};
 
 /// The file that is read from the working folder when none is named.
@@ -39,7 +41,9 @@ pub struct Config {
     /// How overlays are rendered for the proof.
     pub render: kustomize::Settings,
     /// What earlier runs recorded.
-    pub state: State,
+    pub state: store::Settings,
+    /// Which share of the workloads is this one's, where several Prescales take turns on one repository.
+    pub shard: Shard,
     /// Who commits.
     pub commit: deliver::Settings,
     /// What a pull request looks like.
@@ -86,14 +90,6 @@ pub struct GateSettings {
     pub timeout: Duration,
 }
 
-/// What earlier runs recorded.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct State {
-    /// The folder; the bare clone is kept in it too. Default: `prescale-state`.
-    pub path: PathBuf,
-}
-
 /// A configuration that cannot be used: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -125,12 +121,6 @@ impl Default for GateSettings {
             settings: serde_json::Value::Object(serde_json::Map::new()),
             timeout: Duration::from_secs(1),
         }
-    }
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self { path: PathBuf::from("prescale-state") }
     }
 }
 
@@ -169,7 +159,7 @@ impl Config {
         let shown = file.unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
         let layers = config::Config::builder().add_source(source).add_source(environment);
         let layers = flags.iter().try_fold(layers, |layers, (key, value)| layers.set_override(*key, value.clone()));
-        let config: Self = layers
+        let mut config: Self = layers
             .and_then(config::ConfigBuilder::<config::builder::DefaultState>::build)
             .and_then(config::Config::try_deserialize)
             .map_err(|error| {
@@ -179,6 +169,10 @@ impl Config {
                 ))
             })?;
         config.check()?;
+        // Each shard has branches of its own.
+        if let Some(repository) = config.repository.as_mut().filter(|_| !config.shard.is_whole()) {
+            let _ = write!(repository.branch_prefix, "{}/", config.shard);
+        }
         Ok(config)
     }
 
@@ -210,6 +204,10 @@ impl Config {
         }
         if !(1..=5000).contains(&self.cluster.page_size) {
             return wrong("`cluster.pageSize` must lie between 1 and 5000");
+        }
+        let Shard { index, count } = self.shard;
+        if !(1..=1000).contains(&count) || index >= count {
+            return wrong(&format!("`shard.index` is {index} and `shard.count` {count}: there are 1 to 1000 shards, counted from 0"));
         }
         if self.overlays.0.is_empty() {
             return wrong("`overlays` is empty: name at least one folder, or leave it out for all");
@@ -257,8 +255,15 @@ impl Config {
         Patience { band: self.decision.veto_band.0, span: delta(self.decision.veto_for) }
     }
 
+    /// The state, opened: each shard has its own part.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        let store = self.state.open()?;
+        Ok(if self.shard.is_whole() { store } else { store.part(&format!("shards/{}", self.shard)) })
+    }
+
     /// The folder of the bare clone.
     pub fn cache(&self) -> PathBuf {
-        self.state.path.join("cache")
+        let folder = &self.state.path;
+        if self.shard.is_whole() { folder.join("cache") } else { folder.join("shards").join(self.shard.to_string()).join("cache") }
     }
 }

@@ -45,7 +45,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The trailer's value, where one is wanted.
-    fn signs_off(&self) -> Option<String> {
+    pub(crate) fn signs_off(&self) -> Option<String> {
         self.sign_off.then(|| format!("{} <{}>", self.name, self.email))
     }
 }
@@ -116,7 +116,7 @@ pub async fn publish(
     let author = Identity { name: settings.name.clone(), email: settings.email.clone() };
     let sign_off = settings.signs_off();
     for tries in 1..=MOST_TRIES {
-        let files = edits(&group);
+        let files = edits(&group.proven);
         let message = message::commit(&group, plan, sign_off.as_deref());
         let message = message::with_trailer(&message, message::PROPOSAL, &proposal(&group, base).to_word());
         let commit = if files.is_empty() { None } else { block_in_place(|| repository.commit(base, &files, &message, &author, plan.at))? };
@@ -146,10 +146,10 @@ fn proposal(group: &Group, base: CommitId) -> Proposal {
     Proposal::of(group.rhythm, base.to_string(), group.proven.changes().map(|(sited, _)| sited))
 }
 
-/// What a group does to the files of its base.
-fn edits(group: &Group) -> Edits {
+/// What edits do to the files of their base.
+pub(crate) fn edits(proven: &Proven) -> Edits {
     let one = |file: Option<&NewFile>| file.map_or((FileMode::Plain, None), |file| (file.mode, Some(file.bytes.clone())));
-    group.proven.files().into_iter().map(|(path, file)| (path.clone(), one(file))).collect::<BTreeMap<_, _>>()
+    proven.files().into_iter().map(|(path, file)| (path.clone(), one(file))).collect::<BTreeMap<_, _>>()
 }
 
 /// A pause that doubles with the tries, so that many writers come to take turns, and differs between two that lost the same race: its jitter comes

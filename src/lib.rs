@@ -19,6 +19,9 @@
 //! - [`clients`] holds one file an outside system, without decisions. Only [`collect`], [`prove`] and [`deliver`] use them.
 //! - [`run`] calls the stages; [`config`] composes their settings; [`cli`] prints; [`demo`] is the embedded default.
 //!
+//! For fleets beyond one pod, several runs share the workloads by a hash of kind and name ([`Shard`](model::Shard)); compare-and-swap keeps their
+//! pushes apart, and each has its own part of the state and its own branches.
+//!
 //! Imports flow one way: `model` <- the pure stages <- `clients` and the stages with I/O <- `config`, `run` <- `demo`, `cli`. A stage never
 //! imports another stage, but for `collect`, which asks `overlay` what is rendered, and `simulate`. A test holds the code to this.
 //!

@@ -18,6 +18,7 @@ mod argo;
 mod build;
 mod component;
 mod edit;
+mod eject;
 mod fields;
 mod files;
 mod graph;
@@ -42,6 +43,7 @@ pub mod yaml;
 
 pub use crate::model::edit::{Edited, NewFile, OverlayEdit, Sited};
 pub use edit::{Scope, edit, mend};
+pub use eject::eject;
 pub use owners::{Ownership, owners};
 pub use still::still_as_planned;
 pub use survey::{leaves, overlays, survey};

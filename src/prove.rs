@@ -15,12 +15,15 @@ use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::{Kustomize, RenderError};
 use crate::model::{Edited, Held, HoldReason, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath};
 
+/// Overlays that are rendered at a time, at most: each render takes some 100 MiB.
+const MOST_AT_ONCE: usize = 8;
+
 /// Proves each overlay's edit against the commit that it was made on. What fails is held, with all that moved besides the plan.
 ///
 /// An error is one of this machine (no space for the files), never of an overlay.
 pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kustomize: Option<&Kustomize>) -> anyhow::Result<Proven> {
     let mut proven = Proven { overlays: Vec::new(), held: edited.held };
-    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE);
     let proofs = stream::iter(edited.overlays).map(async |edit| {
         let Some(kustomize) = kustomize else {
             return Ok((edit, Ok(Proof::NotRendered { why: "no kustomize found".to_owned() })));
@@ -48,7 +51,7 @@ pub async fn render(edited: Edited, repository: &Repository, base: CommitId, kus
 }
 
 /// Renders one overlay, and those that read its touched files, before and after. The others may move by the plan too, or not at all.
-async fn overlay(
+pub async fn overlay(
     edit: &OverlayEdit,
     repository: &Repository,
     base: CommitId,

@@ -1,6 +1,7 @@
 //! The pipeline on one screen. `plan` and `run` differ in one thing: `plan` never writes.
 
 mod declined;
+mod eject;
 mod explain;
 mod studies;
 
@@ -12,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
 
 use crate::clients::cluster::Cluster;
-use crate::clients::git::{CommitId, Repository};
+use crate::clients::git::{self, CommitId, Repository};
 use crate::clients::github::{Github, GithubError, Pull, State};
 use crate::clients::kustomize::Kustomize;
 use crate::clients::store::Store;
@@ -29,6 +30,7 @@ use crate::model::{
 use crate::{collect, decide, deliver, forecast, gate, overlay, prove};
 
 use declined::Declined;
+pub use eject::{Ejected, eject};
 pub use explain::{Explained, Explanation, explain};
 
 /// The outside world that a run reads and, at its end, writes.
@@ -82,8 +84,11 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         let commit = world.repository.commit_of(commit.parse().ok()?).ok()?;
         Some((commit.at, commit.parents.first().map(ToString::to_string)))
     };
-    let tracked = Tracked { repository: &url, branch: world.repository.branch(), base: &hash, committed: &committed };
-    let mut snapshot = collect::snapshot(sources, &world.config.metrics, (&tree, tracked), &world.config.overlays.0, past, now).await?;
+    let build_options = &world.config.render.build_options;
+    let tracked = Tracked { repository: &url, branch: world.repository.branch(), base: &hash, build_options, committed: &committed };
+    let mut snapshot =
+        collect::snapshot(sources, &world.config.metrics, (&tree, tracked), (&world.config.overlays.0, world.config.shard), past, now)
+            .await?;
     tracing::info!(%base, workloads = snapshot.workloads.len(), amiss = snapshot.amiss.len(), "read Git and metrics");
     let patience = world.config.patience();
     let pulls = world.pulls(now - patience.span).await;
@@ -261,22 +266,28 @@ async fn propose(world: &World, planned: &Planned, group: &Group, base: CommitId
     Ok(done)
 }
 
+/// How Git is reached: with the forge's own token where nothing else is given for the same host.
+pub(crate) async fn lent(settings: &git::Settings, forge: Option<&Github>) -> Result<git::Settings, GithubError> {
+    let mut settings = settings.clone();
+    if let Some(forge) = forge
+        && forge.host().is_some_and(|host| settings.takes_token_of(&host))
+    {
+        settings.password = Some(forge.token().await?);
+    }
+    Ok(settings)
+}
+
 impl World {
     /// Connects to what the configuration names.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let settings = config.repository()?;
         let source = Source::open(&config.metrics).map_err(|error| ConfigError(error.to_string()))?;
-        let store = Store::open(&config.state.path)?;
+        let store = config.store()?;
         let forge = match config.github()? {
-            Some((settings, slug)) => Some(Github::open(settings, slug, store.clone()).map_err(|error| ConfigError(error.to_string()))?),
+            Some((settings, slug)) => Some(Github::open(settings, slug, store.whole()).map_err(|error| ConfigError(error.to_string()))?),
             None => None,
         };
-        let mut settings = settings.clone();
-        if let Some(forge) = &forge
-            && forge.host().is_some_and(|host| settings.takes_token_of(&host))
-        {
-            settings.password = Some(forge.token().await?);
-        }
+        let settings = lent(settings, forge.as_ref()).await?;
         let repository = blocking(|| Repository::open(&settings, &config.cache()))?;
         let kustomize = Kustomize::find(&config.render).await.map_err(|error| ConfigError(error.to_string()))?;
         let cluster = Cluster::connect(&config.cluster).await.map_err(|error| ConfigError(error.to_string()))?;

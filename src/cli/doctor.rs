@@ -6,10 +6,10 @@ use crate::clients::cluster::Cluster;
 use crate::clients::git::Repository;
 use crate::clients::github::Github;
 use crate::clients::kustomize::Kustomize;
-use crate::clients::store::Store;
 use crate::collect::{self, Source};
 use crate::config::Config;
 use crate::deliver::message;
+use crate::run;
 
 use super::terminal::{print, styled};
 
@@ -32,9 +32,9 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
 
     say(Outcome::Ok, "configuration", if config.paused { "valid; paused: nothing will be written" } else { "valid" })?;
 
-    match Store::open(&config.state.path) {
+    match config.store() {
         Ok(store) => match store.probe().await {
-            Ok(()) => say(Outcome::Ok, "state", &config.state.path.display().to_string())?,
+            Ok(()) => say(Outcome::Ok, "state", store.label())?,
             Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
         },
         Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
@@ -77,8 +77,11 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
             return Ok(false);
         }
     };
+    let forge = forge(&config);
+    let lender = forge.as_ref().ok().and_then(|forge| Some(&forge.as_ref()?.0));
+    let settings = run::lent(settings, lender).await.unwrap_or_else(|_| settings.clone()); // told below
     let opened = tokio::task::block_in_place(|| {
-        let repository = Repository::open(settings, &config.cache())?;
+        let repository = Repository::open(&settings, &config.cache())?;
         let head = repository.fetch()?;
         Ok::<_, crate::clients::git::GitError>((repository.tree(head)?, head))
     });
@@ -103,24 +106,22 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
             }
         }
     }
-    match config.github() {
+    match forge {
         Ok(None) => {}
-        Err(error) => say(Outcome::Fail, "github", &error.to_string())?,
-        Ok(Some((github, slug))) => {
-            let asked = async {
-                let forge = Github::open(github, slug.clone(), Store::open(&config.state.path)?)?;
-                anyhow::Ok(forge.pulls(&settings.branch, None).await?)
-            };
-            match asked.await {
-                Ok(_) => {
-                    let found = format!("{slug} at {}; whether pull requests may be opened is not tried", github.url);
-                    say(Outcome::Ok, "github", &found)?;
-                }
-                Err(error) => say(Outcome::Fail, "github", &error.to_string())?,
-            }
-        }
+        Err(error) => say(Outcome::Fail, "github", &format!("{error:#}"))?,
+        Ok(Some((forge, found))) => match forge.pulls(&settings.branch, None).await {
+            Ok(_) => say(Outcome::Ok, "github", &format!("{found}; whether pull requests may be opened is not tried"))?,
+            Err(error) => say(Outcome::Fail, "github", &error.to_string())?,
+        },
     }
     Ok(healthy)
+}
+
+/// GitHub, where pull requests are opened there, and what to call it.
+fn forge(config: &Config) -> anyhow::Result<Option<(Github, String)>> {
+    let Some((github, slug)) = config.github()? else { return Ok(None) };
+    let called = format!("{slug} at {}", github.url);
+    Ok(Some((Github::open(github, slug, config.store()?.whole())?, called)))
 }
 
 /// What is read of a cluster, and what may not be.

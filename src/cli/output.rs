@@ -22,7 +22,7 @@ use super::terminal::{print, styled, width};
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 
 /// A plan and what came of it: the shape of `--output json`.
 #[derive(Debug, Serialize)]
@@ -411,7 +411,7 @@ fn trim(table: &Table) -> String {
     table.trim_fmt()
 }
 
-fn coloured(diff: &str) -> String {
+pub(super) fn coloured(diff: &str) -> String {
     let (red, cyan) = (AnsiColor::Red.on_default(), AnsiColor::Cyan.on_default());
     diff.lines().fold(String::new(), |mut text, line| {
         let style = match line.as_bytes().first() {

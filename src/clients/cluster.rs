@@ -248,9 +248,9 @@ impl Cluster {
         Err(ClusterError::Failed { what: kind.name(), server: self.server.clone(), why })
     }
 
-    /// Whether a kind may be listed in all namespaces.
-    pub async fn probe(&self, kind: Kind) -> Result<(), ClusterError> {
-        self.page(kind, None, 1, None).await.map(|_| ())
+    /// Whether a kind may be listed, in a namespace or in all of them.
+    pub async fn probe(&self, kind: Kind, namespace: Option<&str>) -> Result<(), ClusterError> {
+        self.page(kind, namespace, 1, None).await.map(|_| ())
     }
 
     async fn page(&self, kind: Kind, namespace: Option<&str>, limit: u32, next: Option<&str>) -> Result<Answer, ClusterError> {

@@ -1,16 +1,21 @@
 //! The state: what earlier runs recorded, in an object store. Losing it costs warm-up, and vetoes on what was written longer ago than vetoes last.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt as _;
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use crate::model::{Learned, Record, Study, Written};
 
@@ -30,13 +35,44 @@ const DECLINED: &str = "declined";
 const INSTANT: &str = "%Y%m%dT%H%M%S%.6fZ";
 /// What was learned is learned anew each day; what was not for so long is of a signal that is gone.
 const UNUSED: TimeDelta = TimeDelta::days(3);
+/// For so long a bucket is asked again that does not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Records are kept this long.
 const KEEP: TimeDelta = TimeDelta::days(35);
+
+/// Where the state is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder of the bare clone, and without a bucket of all else. Default: `prescale-state`.
+    pub path: PathBuf,
+    /// A bucket instead, as `s3://bucket/prefix`; who asks and where is told as the AWS SDKs are told. Default: none.
+    pub url: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { path: PathBuf::from("prescale-state"), url: None }
+    }
+}
+
+impl Settings {
+    /// Opens it. A bucket is not asked yet.
+    pub fn open(&self) -> anyhow::Result<Store> {
+        match &self.url {
+            Some(url) => Store::bucket(url),
+            None => Store::open(&self.path),
+        }
+    }
+}
 
 /// An open store.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// What is kept, of this part.
     objects: Arc<dyn ObjectStore>,
+    /// What is kept of all parts.
+    whole: Arc<dyn ObjectStore>,
     /// What messages call it.
     label: String,
 }
@@ -48,7 +84,48 @@ impl Store {
         let remedy = || format!("cannot use the state folder `{label}`: give a folder that this user may write as `state.path`");
         std::fs::create_dir_all(folder).with_context(remedy)?;
         let objects = LocalFileSystem::new_with_prefix(folder).with_context(remedy)?;
-        Ok(Self { objects: Arc::new(objects), label })
+        Ok(Self::new(Arc::new(objects), label))
+    }
+
+    /// Opens a bucket by its `s3://` address. Region, keys, roles and another endpoint are found as the AWS SDKs find them: `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ENDPOINT_URL` and so on, or from the instance.
+    pub fn bucket(address: &str) -> anyhow::Result<Self> {
+        // What is wrong with it may be that it holds a key: it is not repeated.
+        let wrong =
+            || "cannot use `state.url`: write s3://BUCKET or s3://BUCKET/PREFIX, and give credentials as AWS_… variables".to_owned();
+        let url = Url::parse(address).with_context(wrong)?;
+        let prefix = Key::from_url_path(url.path()).with_context(wrong)?;
+        let bare = url.scheme() == "s3" && url.host_str().is_some() && url.username().is_empty() && url.password().is_none();
+        anyhow::ensure!(bare && url.query().is_none(), wrong());
+        super::tls::install_provider();
+        let retry = RetryConfig { max_retries: 4, retry_timeout: PATIENCE, ..RetryConfig::default() };
+        let bucket = AmazonS3Builder::from_env().with_url(address).with_retry(retry).build().with_context(wrong)?;
+        Ok(Self::new(Arc::new(PrefixStore::new(bucket, prefix)), address.to_owned()))
+    }
+
+    fn new(objects: Arc<dyn ObjectStore>, label: String) -> Self {
+        Self { whole: Arc::clone(&objects), objects, label }
+    }
+
+    /// A part of it, in which nothing of the rest is seen.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Self {
+        Self {
+            objects: Arc::new(PrefixStore::new(Arc::clone(&self.whole), name)),
+            whole: Arc::clone(&self.whole),
+            label: format!("{}/{name}", self.label),
+        }
+    }
+
+    /// What it is a part of.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { objects: Arc::clone(&self.whole), ..self.clone() }
+    }
+
+    /// What messages call it.
+    pub fn label(&self) -> &str {
+        &self.label
     }
 
     /// Tries out whether the state can be written.

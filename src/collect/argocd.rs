@@ -26,6 +26,8 @@ pub struct Tracked<'a> {
     pub branch: &'a str,
     /// Its tip.
     pub base: &'a str,
+    /// With which options its overlays are rendered.
+    pub build_options: &'a [String],
     /// When a commit was made, and on which one; where it is at hand.
     pub committed: &'a (dyn Fn(&str) -> Option<Made> + Sync),
 }
@@ -124,11 +126,42 @@ pub(super) fn notices(argocd: &ArgoCd, tree: &Tree, tracked: Tracked<'_>, deploy
             ));
         }
     }
+    if let Some(theirs) = argocd.build_options.as_ref().filter(|_| !deploys.is_empty()) {
+        let (theirs, ours) = (words(theirs), words(&tracked.build_options.join(" ")));
+        if theirs != ours {
+            notices.push(format!(
+                "Argo CD renders with {}, and the proof with {}: set `render.buildOptions` to the same, where the repository is trusted with it",
+                told(&theirs),
+                told(&ours)
+            ));
+        }
+    }
     for project in &argocd.projects {
         let errors = project.windows.iter().filter_map(SyncWindow::error);
         notices.extend(errors.map(|error| format!("AppProject {}: {error}", project.name)));
     }
     notices
+}
+
+/// Options as Kustomize takes them: a value may stand behind `=` or by itself, and their order does not matter.
+fn words(options: &str) -> BTreeSet<String> {
+    let mut options: Vec<String> = options.split(' ').filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
+    for i in (1..options.len()).rev() {
+        if !options[i].starts_with('-') && !options[i - 1].contains('=') {
+            let value = options.remove(i);
+            options[i - 1].push('=');
+            options[i - 1].push_str(&value);
+        }
+    }
+    options.into_iter().collect()
+}
+
+fn told(options: &BTreeSet<String>) -> String {
+    if options.is_empty() {
+        "no options".to_owned()
+    } else {
+        format!("`{}`", options.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// Whether the last commit that was deployed was made on the one that was deployed before it.

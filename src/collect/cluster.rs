@@ -63,6 +63,7 @@ kinds! {
     APPLICATIONS = "argoproj.io/v1alpha1" "applications", "the state of Argo CD holds nothing";
     PROJECTS = "argoproj.io/v1alpha1" "appprojects", "sync windows hold nothing";
     SETS = "argoproj.io/v1alpha1" "applicationsets", "Applications that are generated are known by themselves alone";
+    ARGOCD_CM = "v1" "configmaps" where "metadata.name=argocd-cm", "whether the proof renders as Argo CD does is not known";
     POLICIES = "prescale.dev/v1alpha1" "scalingpolicies", "only the policies in Git count";
 }
 
@@ -72,7 +73,7 @@ pub async fn unseen(client: &Client) -> Vec<Unseen> {
     for wanted in ALL {
         if let Some(why) = &reader.gone {
             reader.unseen(*wanted, why.clone());
-        } else if let Err(error) = client.probe(wanted.kind).await {
+        } else if let Err(error) = client.probe(wanted.kind, reader.home(*wanted)).await {
             reader.failed(*wanted, &error);
         }
     }
@@ -112,7 +113,24 @@ impl<'a> Reader<'a> {
         let projects = self.within(PROJECTS, &argocd, |document| Project::read(&typed(document, "AppProject"))).await;
         let set = |document: Json| ApplicationSet::read(&typed(document, "ApplicationSet"), Seen::Cluster);
         let sets = self.within(SETS, &argocd, set).await;
-        self.cluster.argocd = ArgoCd { applications, projects, sets };
+        let mut build_options = None;
+        if !applications.is_empty() {
+            let argocd = BTreeSet::from([self.argocd().to_owned()]);
+            let settings =
+                self.within(ARGOCD_CM, &argocd, |map| Some(map["data"]["kustomize.buildOptions"].as_str().unwrap_or("").to_owned()));
+            build_options = settings.await.pop();
+        }
+        self.cluster.argocd = ArgoCd { applications, projects, sets, build_options };
+    }
+
+    /// The namespace of Argo CD itself.
+    fn argocd(&self) -> &'a str {
+        self.client.settings().argocd_namespace.as_deref().unwrap_or(ARGOCD)
+    }
+
+    /// The one namespace in which something is looked for; absent where it is all.
+    fn home(&self, wanted: Wanted) -> Option<&'a str> {
+        (wanted.kind == ARGOCD_CM.kind).then(|| self.argocd())
     }
 
     /// The state of these workloads, and what bounds them.

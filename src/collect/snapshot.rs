@@ -10,18 +10,18 @@ use crate::model::cluster::Live;
 use crate::model::lead::{Lead, Stage};
 use crate::model::policy::{Driver, delta};
 use crate::model::snapshot::Driven;
-use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Signal, Snapshot, Tree, WorkloadId};
+use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Shard, Signal, Snapshot, Tree, WorkloadId};
 
 use super::argocd::{self, Tracked};
 use super::cluster::Reader;
 use super::{History, Settings, Source, Wanted, histories, policies};
 
-/// Reads the policies and overlays of a commit, and the history of every workload that they name.
+/// Reads the policies and overlays of a commit, and the history of every workload that they name and that is in the shard.
 pub async fn snapshot(
     (source, cluster): (&Source, Option<&Client>),
     settings: &Settings,
     (tree, tracked): (&Tree, Tracked<'_>),
-    folders: &[RepoPath],
+    (folders, shard): (&[RepoPath], Shard),
     past: Vec<Record>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Snapshot> {
@@ -35,7 +35,9 @@ pub async fn snapshot(
         reader.overview().await;
     }
     let of_cluster = reader.as_ref().map_or(&[][..], |reader| &reader.cluster.policies);
-    let (governed, amiss) = policies::governed(tree, folders, of_cluster);
+    let (mut governed, mut amiss) = policies::governed(tree, folders, of_cluster);
+    governed.retain(|governed| shard.holds(&governed.rendered.id));
+    amiss.retain(|held| shard.holds(&held.workload));
     let ids: BTreeSet<WorkloadId> = governed.iter().map(|governed| governed.rendered.id.clone()).collect();
     if let Some(reader) = &mut reader {
         reader.workloads(&ids).await;

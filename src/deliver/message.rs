@@ -6,8 +6,8 @@ use super::{Did, Standing, Stay};
 use crate::model::edit::Group;
 use crate::model::plan::Hindsight;
 use crate::model::{
-    Borrowed, Bytes, Cause, Change, Field, HoldReason, Lead, Limit, NoStudy, NotNow, Plan, Proof, Reason, Rhythm, Share, Signal, Site,
-    SiteKind, Study,
+    Borrowed, Bytes, Cause, Change, Field, HoldReason, Lead, Limit, NoStudy, NotNow, Plan, Proof, Proven, Reason, Rhythm, Share, Signal,
+    Site, SiteKind, Study,
 };
 
 /// Git's customary width of a subject.
@@ -53,6 +53,25 @@ pub fn commit(group: &Group, plan: &Plan, sign_off: Option<&str>) -> String {
     }
     if let Some(who) = sign_off {
         let _ = writeln!(text, "Signed-off-by: {who}");
+    }
+    text
+}
+
+/// The message of the commit by which Prescale leaves.
+pub fn ejected(proven: &Proven, sign_off: Option<&str>) -> String {
+    let overlays = &proven.overlays;
+    let of = match &overlays[..] {
+        [one] => one.edit.overlay.to_string(),
+        _ => format!("{} overlays", overlays.len()),
+    };
+    let mut text = format!(
+        "Take Prescale's component out of {of}\n\nIts values stay in place, as patches of the overlay: each renders as before.\n\n"
+    );
+    for overlay in overlays {
+        let _ = writeln!(text, "- {} ({})", overlay.edit.overlay, overlay.proof);
+    }
+    if let Some(who) = sign_off {
+        let _ = writeln!(text, "\nSigned-off-by: {who}");
     }
     text
 }

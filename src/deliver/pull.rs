@@ -238,7 +238,7 @@ impl Desk<'_> {
 
     /// The commit that carries the group; `None` where the base holds all of it.
     fn commit(&self, group: &Group, base: CommitId) -> anyhow::Result<Option<CommitId>> {
-        let files = edits(group);
+        let files = edits(&group.proven);
         if files.is_empty() {
             return Ok(None);
         }

@@ -161,6 +161,8 @@ pub struct ArgoCd {
     pub projects: Vec<Project>,
     /// Its ApplicationSets.
     pub sets: Vec<ApplicationSet>,
+    /// With which options it renders kustomizations: `kustomize.buildOptions` of its settings; absent where they are not known.
+    pub build_options: Option<String>,
 }
 
 impl Live {

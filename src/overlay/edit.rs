@@ -66,14 +66,14 @@ pub fn mend(overlays: &[RepoPath], tree: &Tree, scope: &Scope) -> Vec<Result<Ove
 }
 
 /// The edit of one overlay.
-struct Editor<'a> {
-    files: &'a Files<'a>,
-    graph: &'a Graph,
-    overrides: &'a Overrides,
-    roots: &'a Roots,
-    scope: &'a Scope,
-    overlay: &'a RepoPath,
-    held: Vec<Held>,
+pub(super) struct Editor<'a> {
+    pub(super) files: &'a Files<'a>,
+    pub(super) graph: &'a Graph,
+    pub(super) overrides: &'a Overrides,
+    pub(super) roots: &'a Roots,
+    pub(super) scope: &'a Scope,
+    pub(super) overlay: &'a RepoPath,
+    pub(super) held: Vec<Held>,
 }
 
 /// A change with the decision of where it goes.
@@ -87,7 +87,7 @@ struct Planned<'a> {
 }
 
 /// The files that an edit touches or creates; absent is the content of one that goes.
-type NewFiles = BTreeMap<RepoPath, Option<NewFile>>;
+pub(super) type NewFiles = BTreeMap<RepoPath, Option<NewFile>>;
 
 /// What an edit came to, once it is checked.
 struct Outcome {
@@ -169,8 +169,14 @@ impl<'a> Editor<'a> {
     fn finish(&self, planned: &[Planned<'_>], outcome: Outcome) -> OverlayEdit {
         let Outcome { files, sites, roots, reaches, mend } = outcome;
         let changes = planned.iter().zip(sites).map(|(one, site)| Sited { change: one.change.clone(), site }).collect();
-        let reached = |(overlay, moves)| Reached { roots: self.roots.of(self.files, &overlay), overlay, moves };
-        OverlayEdit { overlay: self.overlay.clone(), changes, files, roots, reaches: reaches.into_iter().map(reached).collect(), mend }
+        OverlayEdit { changes, mend, ..self.edit_of(files, roots, reaches) }
+    }
+
+    /// An edit that makes no change.
+    pub(super) fn edit_of(&self, files: NewFiles, roots: BTreeSet<RepoPath>, reaches: BTreeMap<RepoPath, bool>) -> OverlayEdit {
+        let reader = |(overlay, moves)| Reached { roots: self.roots.of(self.files, &overlay), overlay, moves };
+        let reaches = reaches.into_iter().map(reader).collect();
+        OverlayEdit { overlay: self.overlay.clone(), changes: Vec::new(), files, roots, reaches, mend: None }
     }
 
     fn decide(&self, change: &'a Change, before: &Build) -> Result<Planned<'a>, HoldReason> {
@@ -278,7 +284,7 @@ impl<'a> Editor<'a> {
         Ok(files)
     }
 
-    fn writable(&self, path: &RepoPath, line: Option<usize>) -> Result<(), Refusal> {
+    pub(super) fn writable(&self, path: &RepoPath, line: Option<usize>) -> Result<(), Refusal> {
         if self.scope.allowed.iter().any(|folder| path.is_under(folder)) {
             return Ok(());
         }
@@ -339,7 +345,7 @@ impl<'a> Editor<'a> {
     }
 
     /// The folder of the Component must be free, or Prescale's own.
-    fn check_component(&self, folder: &RepoPath) -> Result<(), Refusal> {
+    pub(super) fn check_component(&self, folder: &RepoPath) -> Result<(), Refusal> {
         let foreign = |path: &RepoPath| {
             let detail = format!("`{path}` was not written by Prescale, which keeps its Component in `{folder}`: move it elsewhere");
             Err(Refusal::at(RefusalCode::Unsupported, path, None, detail))
@@ -362,7 +368,7 @@ impl<'a> Editor<'a> {
     }
 
     /// The operation that adds the Component to the overlay's `components:`, or takes it away; none where there is nothing to do.
-    fn join(&self, folder: &RepoPath, leave: bool) -> Result<Option<(RepoPath, Operation)>, Refusal> {
+    pub(super) fn join(&self, folder: &RepoPath, leave: bool) -> Result<Option<(RepoPath, Operation)>, Refusal> {
         let kustomization = Kustomization::load(self.files, self.overlay)?;
         let list = kustomization.list("components");
         let there = |entry: &Rc<Node>| entry.as_text().and_then(|text| self.overlay.join(text)).as_ref() == Some(folder);

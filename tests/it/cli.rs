@@ -6,8 +6,8 @@ use crate::support::shop::{Ran, Shop, now, prescale};
 #[test]
 fn help_names_every_command_and_exit_code() {
     let help = Ran::of(&mut prescale(&["--help"]));
-    help.says(0, &["plan", "run", "backtest", "demo", "doctor", "completions", "Exit codes: 0", "PRESCALE__SECTION__KEY"]);
-    for command in ["plan", "run", "backtest", "demo", "doctor"] {
+    help.says(0, &["plan", "run", "eject", "backtest", "demo", "doctor", "completions", "Exit codes: 0", "PRESCALE__SECTION__KEY"]);
+    for command in ["plan", "run", "eject", "backtest", "demo", "doctor"] {
         assert_eq!(Ran::of(&mut prescale(&[command, "--help"])).code, 0);
     }
     Ran::of(&mut prescale(&["--version"])).says(0, &[env!("CARGO_PKG_VERSION")]);

@@ -11,7 +11,13 @@ use crate::support::kube::{Fault, KubeApi, TOKEN, objects};
 use crate::support::small::{Small, held, start};
 
 /// The Role that is shipped.
-const ROLE: &str = include_str!("../../manifests/prescale/base/rbac.yaml");
+const ROLE: &str = concat!(
+    include_str!("../../manifests/prescale/base/rbac.yaml"),
+    "---\n",
+    include_str!("../../manifests/prescale/base/argocd-role.yaml"),
+    "---\n",
+    include_str!("../../manifests/prescale/components/cluster-scope/bindings.yaml"),
+);
 
 /// `shop/web` with four replicas and demand for six, in a cluster that grants what the shipped Role does.
 struct World {
@@ -82,6 +88,26 @@ fn the_shipped_role_is_enough() {
     assert_eq!(world.small.replicas(), 6);
     let granted = world.api.log().iter().all(|asked| asked.method == "GET");
     assert!(granted);
+}
+
+#[test]
+fn options_that_argo_cd_renders_with_are_compared() {
+    let settings = |options: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "namespace": "argocd"}, "data": {"kustomize.buildOptions": options}});
+    let told = |world: &World| notices(&world.small.plan_json(0));
+    let world = World::new();
+    world.api.put(world.application());
+    world.api.put(settings("--enable-helm --load-restrictor LoadRestrictionsNone"));
+    world.api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "argocd"}}));
+    assert_eq!(
+        told(&world),
+        "Argo CD renders with `--enable-helm --load-restrictor=LoadRestrictionsNone`, and the proof with no options: set `render.buildOptions` to \
+         the same, where the repository is trusted with it"
+    );
+    let file = world.small.path().join("prescale.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let same = "render: {program: none, buildOptions: [--load-restrictor=LoadRestrictionsNone, --enable-helm]}";
+    std::fs::write(file, config.replace("render: {program: none}", same)).unwrap();
+    assert_eq!(told(&world), "");
 }
 
 #[test]

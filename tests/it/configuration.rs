@@ -57,6 +57,8 @@ fn every_key_can_be_set_by_the_environment() {
         ("DECISION__STUDIES_PER_RUN", "3", "/decision/studiesPerRun", 3.into()),
         ("RENDER__PROGRAM", "none", "/render/program", "none".into()),
         ("STATE__PATH", "/s", "/state/path", "/s".into()),
+        ("STATE__URL", "s3://b/p", "/state/url", "s3://b/p".into()),
+        ("SHARD__COUNT", "4", "/shard/count", 4.into()),
         ("PULL_REQUEST__AUTO_MERGE", "rebase", "/pullRequest/autoMerge", "rebase".into()),
         ("GITHUB__TOKEN_FILE", "/t", "/github/tokenFile", "/t".into()),
         ("COMMIT__SIGN_OFF", "true", "/commit/signOff", Value::Bool(true)),

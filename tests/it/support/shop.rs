@@ -109,6 +109,13 @@ impl Shop {
         Ran::of(prescale(&[verb, "--config", config, "--at", &now(), "--output", "json"]).args(more).current_dir(self.root.path()))
     }
 
+    /// As [`Shop::run`], with variables.
+    pub(crate) fn run_with(&self, verb: &str, config: &str, environment: &[(&str, usize)]) -> Ran {
+        let mut command = prescale(&[verb, "--config", config, "--at", &now(), "--output", "json"]);
+        command.envs(environment.iter().map(|(name, value)| (name, value.to_string())));
+        Ran::of(command.current_dir(self.root.path()))
+    }
+
     /// Changes files of the repository as a person would; `None` removes one.
     pub(crate) fn commit(&self, files: &[(&str, Option<&str>)]) {
         self.commit_at("2026-01-01T00:00:00Z", files);

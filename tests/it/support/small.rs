@@ -131,6 +131,13 @@ impl Small {
         self.at("plan", minutes, &["--output", "markdown"])
     }
 
+    /// What a plan so many minutes after the start reports.
+    pub(crate) fn plan_json(&self, minutes: i64) -> Json {
+        let ran = self.at("plan", minutes, &["--output", "json"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.json()
+    }
+
     /// The replicas in Git.
     pub(crate) fn replicas(&self) -> u32 {
         let text = git(&self.root.path().join("config.git"), &["show", "main:overlays/prod/web.yaml"]);
