@@ -1,0 +1,226 @@
+//! What is applied to clusters: every folder renders, every object is valid, what Argo CD may deploy is what there is, and the CronJob's own command
+//! line, environment and folders are enough for a run.
+
+mod backend;
+mod cronjob;
+mod docs;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use prescale::model::argocd::{Application, Seen};
+use prescale::model::{Place, RepoPath, ScalingPolicy};
+use serde::Deserialize as _;
+use serde_json::Value as Json;
+
+/// The version whose schemas the objects are held to.
+const KUBERNETES: &str = "1.36";
+
+fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+/// The files of these folders, by their paths from the root.
+fn files(folders: &[&str]) -> Vec<String> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--"])
+        .args(folders)
+        .current_dir(root())
+        .output();
+    let listed = String::from_utf8(output.unwrap().stdout).unwrap();
+    listed.lines().map(ToOwned::to_owned).filter(|path| root().join(path).is_file()).collect()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn documents(text: &str) -> Vec<Json> {
+    let documents = serde_yaml::Deserializer::from_str(text).map(|document| Json::deserialize(document).unwrap());
+    documents.filter(|document| !document.is_null()).collect()
+}
+
+/// What a folder renders to.
+fn render(folder: &Path) -> String {
+    let output = Command::new("kubectl").arg("kustomize").arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The folders with a kustomization of this kind.
+fn kustomizations(kind: &str) -> Vec<String> {
+    let all = files(&["manifests", "argocd"]).into_iter().filter(|path| path.ends_with("/kustomization.yaml"));
+    let of_kind = all.filter(|path| documents(&read(path))[0]["kind"] == kind);
+    of_kind.map(|path| path.trim_end_matches("/kustomization.yaml").to_owned()).collect()
+}
+
+/// Holds objects to the published schemas; the kinds that are not Kubernetes' own.
+fn validate(what: &str, text: &str) -> BTreeSet<String> {
+    let mut validator = Command::new("python3")
+        .args([root().join("tests/support/validate.py").to_str().unwrap(), KUBERNETES])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    validator.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = validator.wait_with_output().unwrap();
+    assert!(output.status.success(), "{what}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (errors, others) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
+    assert_eq!(errors, "", "{what}");
+    others.trim_start_matches("others:").split(',').map(|kind| kind.trim().to_owned()).filter(|kind| !kind.is_empty()).collect()
+}
+
+#[test]
+fn every_folder_renders_and_every_object_is_valid() {
+    let folders = kustomizations("Kustomization");
+    for folder in ["manifests/prescale/overlays/prod", "manifests/demo/overlays/staging", "argocd", "manifests/kind/prescale"] {
+        assert!(folders.iter().any(|known| known == folder), "{folder} is not among {folders:?}");
+    }
+    let mut others = BTreeSet::new();
+    let all: String = folders.iter().map(|folder| format!("---\n{}", render(&root().join(folder)))).collect();
+    others.extend(validate("all folders", &all));
+    // What is applied as it is, and what no folder lists.
+    let lone = files(&["argocd", "policies"]).into_iter().filter(|path| path.ends_with(".yaml") && !path.ends_with("kustomization.yaml"));
+    for path in lone {
+        let known = |document: &&Json| document["kind"].is_string();
+        let objects = documents(&read(&path));
+        let objects: String =
+            objects.iter().filter(known).map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
+        others.extend(validate(&path, &objects));
+    }
+    let argocd = |kind: &str| format!("argoproj.io/v1alpha1 {kind}");
+    assert_eq!(others, BTreeSet::from([argocd("AppProject"), argocd("Application"), argocd("ApplicationSet")]));
+}
+
+/// Renders a folder of the tree with components, from a copy of it.
+fn with_components(tree: &str, base: &str, components: &[&str]) -> String {
+    let copy = tempfile::tempdir().unwrap();
+    for path in files(&[tree]) {
+        let to = copy.path().join(&path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(root().join(&path), to).unwrap();
+    }
+    let over = copy.path().join(tree).join("overlays/of-the-test");
+    std::fs::create_dir_all(&over).unwrap();
+    let list: String = components.iter().map(|name| format!("  - ../../components/{name}\n")).collect();
+    let text = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - ../../{base}\n{}{list}",
+        if components.is_empty() { "" } else { "components:\n" }
+    );
+    std::fs::write(over.join("kustomization.yaml"), text).unwrap();
+    render(&over)
+}
+
+#[test]
+fn components_go_together() {
+    let names = |tree: &str| -> Vec<String> {
+        let prefix = format!("{tree}/components/");
+        kustomizations("Component").into_iter().filter_map(|folder| Some(folder.strip_prefix(&prefix)?.to_owned())).collect()
+    };
+    let prescale = names("manifests/prescale");
+    assert_eq!(prescale, ["cluster-scope", "github-app", "sharded", "state-pvc", "state-s3"]);
+    for set in 0..1_usize << prescale.len() {
+        let chosen: Vec<&str> = (0..prescale.len()).filter(|i| set >> i & 1 == 1).map(|i| prescale[i].as_str()).collect();
+        let rendered = with_components("manifests/prescale", "base", &chosen);
+        // Schemas are slow to load: the sets of one, and all together, say what there is to say of each object.
+        if chosen.len() <= 1 || chosen.len() == prescale.len() {
+            assert!(validate(&format!("{chosen:?}"), &rendered).is_empty(), "{chosen:?}");
+        }
+    }
+    let demo = names("manifests/demo");
+    assert_eq!(demo, ["backend-hpa", "backend-keda", "podmonitor"]);
+    for component in &demo {
+        let rendered = with_components("manifests/demo", "base", &[component]);
+        let others = validate(component, &rendered);
+        let expected = match component.as_str() {
+            "backend-keda" => vec!["keda.sh/v1alpha1 ScaledObject"],
+            "podmonitor" => vec!["monitoring.coreos.com/v1 PodMonitor"],
+            _ => vec![],
+        };
+        assert!(others.iter().map(String::as_str).eq(expected), "{component}: {others:?}");
+    }
+}
+
+/// The objects that a project lets Argo CD deploy.
+struct Allowed(Json);
+
+impl Allowed {
+    fn takes(&self, object: &Json) -> bool {
+        let (api, kind) = (object["apiVersion"].as_str().unwrap(), &object["kind"]);
+        let group = api.rsplit_once('/').map_or("", |(group, _)| group);
+        let list = if object["metadata"]["namespace"].is_string() { "namespaceResourceWhitelist" } else { "clusterResourceWhitelist" };
+        let fits = |rule: &&Json| rule["group"] == group && rule["kind"] == *kind;
+        let named = |rule: &Json| rule["name"].is_null() || rule["name"] == object["metadata"]["name"];
+        let there = |namespace: &Json| {
+            let destinations = self.0["spec"]["destinations"].as_array().unwrap();
+            namespace.is_null() || destinations.iter().any(|destination| destination["namespace"] == *namespace)
+        };
+        self.0["spec"][list].as_array().unwrap().iter().any(|rule| fits(&rule) && named(rule)) && there(&object["metadata"]["namespace"])
+    }
+}
+
+#[test]
+fn argo_cd_may_deploy_what_there_is_and_prescale_understands_how() {
+    let all = documents(&format!("{}---\n{}", read("argocd/prescale.yaml"), read("argocd/demo.yaml")));
+    let project = |name: &str| {
+        let found = all.iter().find(|object| object["kind"] == "AppProject" && object["metadata"]["name"] == name);
+        Allowed(found.unwrap_or_else(|| panic!("no project {name}")).clone())
+    };
+    let place = Place { path: RepoPath::parse("argocd/demo.yaml").unwrap(), line: None };
+    let mut seen = Vec::new();
+    for object in all.iter().filter(|object| object["kind"] == "Application") {
+        let application = Application::read(object, Seen::Git(place.clone())).unwrap();
+        assert!(application.auto_sync && !application.ignores_replicas, "{}", application.name);
+        let [source] = &application.sources[..] else { panic!("{}", application.name) };
+        assert!(!source.overrides && source.revision == "main", "{}", application.name);
+        // The demo lies in the folder `demo` of the config repository; Prescale's own manifests are this repository's.
+        let path = source.path.as_deref().unwrap();
+        let folder = if path.starts_with("demo/") { format!("manifests/{path}") } else { path.to_owned() };
+        let allowed = project(&application.project);
+        for rendered in documents(&render(&root().join(&folder))) {
+            assert!(allowed.takes(&rendered), "{}: {} {}", application.name, rendered["kind"], rendered["metadata"]);
+        }
+        seen.push(application.name);
+    }
+    assert_eq!(seen, ["prescale", "shop-staging", "shop-prod"]);
+    for overlay in ["dev", "prod"] {
+        for rendered in documents(&render(&root().join(format!("manifests/prescale/overlays/{overlay}")))) {
+            assert!(project("prescale").takes(&rendered), "{overlay}: {} {}", rendered["kind"], rendered["metadata"]);
+        }
+    }
+}
+
+#[test]
+fn the_demo_s_tree_is_the_one_that_the_command_writes() {
+    let written = tempfile::tempdir().unwrap();
+    prescale::demo::make(&written.path().join("demo"), 1, 0).unwrap();
+    let listed = crate::support::git::git(&written.path().join("demo/config.git"), &["ls-tree", "-r", "--name-only", "main"]);
+    let listed: BTreeSet<&str> = listed.lines().collect();
+    let here = files(&["manifests/demo"]);
+    let here: BTreeSet<&str> = here.iter().map(|path| path.strip_prefix("manifests/demo/").unwrap()).collect();
+    assert_eq!(listed, here);
+    for path in here.iter().filter(|path| path.ends_with("scaling.yaml")) {
+        for policy in documents(&read(&format!("manifests/demo/{path}"))) {
+            let policy: ScalingPolicy = serde_json::from_value(policy).unwrap();
+            assert_eq!(policy.problems(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn the_image_builds_where_there_is_a_builder() {
+    let answers = |program: &str, args: &[&str]| Command::new(program).args(args).output().is_ok_and(|output| output.status.success());
+    if !answers("docker", &["info"]) {
+        eprintln!("the image is not built here: no Docker engine answers; the job `image` of .github/workflows/ci.yaml builds it");
+        return;
+    }
+    for target in ["prescale", "demo-backend"] {
+        let built = Command::new("docker").args(["build", "--quiet", "--target", target, "."]).current_dir(root()).output().unwrap();
+        assert!(built.status.success(), "{target}: {}", String::from_utf8_lossy(&built.stderr));
+        let image = String::from_utf8(built.stdout).unwrap();
+        assert!(target != "prescale" || answers("docker", &["run", "--rm", "--read-only", "--network=none", image.trim(), "--version"]));
+    }
+}

@@ -1,0 +1,289 @@
+//! The CronJob's pod as it is rendered: its arguments, environment, folders and read-only root, by the built binary in bubblewrap instead of a
+//! container.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chrono::Utc;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use super::{documents, kustomizations, read, render, root, with_components};
+use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
+use crate::support::shop::Ran;
+use crate::support::small::Small;
+
+const STATE: &str = "/var/lib/prescale";
+const SECRET: &str = "/run/secrets/prescale/prescale-git";
+const CONFIG: &str = "/etc/prescale/prescale.yaml";
+
+/// What the pod of a rendered CronJob runs with.
+struct Pod {
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+    /// Where, and whether it is read-only.
+    mounts: Vec<(String, bool)>,
+    /// How many there are.
+    completions: u64,
+}
+
+impl Pod {
+    fn of(rendered: &str) -> Self {
+        let all = documents(rendered);
+        let cronjob = all.iter().find(|object| object["kind"] == "CronJob").expect("a CronJob");
+        assert_eq!(cronjob["spec"]["concurrencyPolicy"], "Forbid");
+        let job = &cronjob["spec"]["jobTemplate"]["spec"];
+        let spec = &job["template"]["spec"];
+        let [container] = &spec["containers"].as_array().unwrap()[..] else { panic!("one container") };
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(spec["securityContext"]["runAsUser"], 65532);
+        assert!(container["command"].is_null(), "the image's entry point is the program");
+        let text = |value: &Json| value.as_str().unwrap().to_owned();
+        let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+        Self {
+            args: list(&container["args"]).iter().map(text).collect(),
+            env: list(&container["env"])
+                .iter()
+                .filter(|one| one["value"].is_string())
+                .map(|one| (text(&one["name"]), text(&one["value"])))
+                .collect(),
+            mounts: list(&container["volumeMounts"]).iter().map(|one| (text(&one["mountPath"]), one["readOnly"] == true)).collect(),
+            completions: job["completions"].as_u64().unwrap_or(1),
+        }
+    }
+}
+
+/// A repository behind a server, and the volumes of a pod.
+struct Node {
+    small: Small,
+    git: GitHttp,
+    volumes: TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let small = Small::new(4, "signal: requests, capacityPerReplica: 10");
+        let git = GitHttp::start(small.path());
+        let volumes = tempfile::tempdir().unwrap();
+        let node = Self { small, git, volumes };
+        for path in [STATE, SECRET, "/etc/prescale/gate", "/tmp"] {
+            std::fs::create_dir_all(node.volume(path)).unwrap();
+        }
+        std::fs::write(node.volume(SECRET).join("password"), PASSWORD).unwrap();
+        node.configure(&node.git.url());
+        node.history();
+        node
+    }
+
+    fn volume(&self, path: &str) -> PathBuf {
+        self.volumes.path().join(path.trim_start_matches('/').replace('/', "-"))
+    }
+
+    fn configure(&self, url: &str) {
+        let text = format!(
+            "repository: {{url: '{url}', username: {USER}, passwordFile: {SECRET}/password}}\nmetrics: {{files: {STATE}/history}}\n\
+             state: {{path: {STATE}}}\ndecision: {{studiesPerRun: 0}}\ngate: {{shipped: false}}\n"
+        );
+        std::fs::write(self.volume(CONFIG), text).unwrap();
+    }
+
+    /// Two days of steady demand until now, by the clock on the wall.
+    #[expect(clippy::disallowed_methods, reason = "the CronJob's command line names no instant")]
+    fn history(&self) {
+        let now = Utc::now().timestamp() / 60 * 60;
+        let mut text = String::new();
+        (now - 2 * 86_400..=now).step_by(60).for_each(|at| writeln!(text, "{at},55").unwrap());
+        let folder = self.volume(STATE).join("history/shop/web");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("requests.csv"), text).unwrap();
+    }
+
+    /// The pod's program, with its folders and a root that is read-only.
+    fn command(&self, pod: &Pod, more: &[(&str, &str)], state: Option<u32>) -> Command {
+        let mut command = Command::new("bwrap");
+        command.args([
+            "--unshare-user",
+            "--uid",
+            "65532",
+            "--gid",
+            "65532",
+            "--die-with-parent",
+            "--tmpfs",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+        ]);
+        for entry in std::fs::read_dir("/").unwrap().map(|entry| entry.unwrap().path()) {
+            let ours = ["etc", "tmp", "var", "run", "proc", "dev", "sys"].iter().any(|name| entry == Path::new("/").join(name));
+            if ours {
+                continue;
+            }
+            match std::fs::read_link(&entry) {
+                Ok(to) => command.arg("--symlink").arg(to).arg(entry),
+                Err(_) => command.arg("--ro-bind").arg(&entry).arg(entry),
+            };
+        }
+        for file in ["hosts", "nsswitch.conf", "resolv.conf", "ssl", "ld.so.cache", "alternatives"] {
+            command.args(["--ro-bind-try", &format!("/etc/{file}"), &format!("/etc/{file}")]);
+        }
+        for (path, read_only) in &pod.mounts {
+            let volume = self.volume(path);
+            match state {
+                Some(bytes) if path == STATE => drop(command.args(["--size", &bytes.to_string(), "--tmpfs", path])),
+                // What is optional and not there is an empty folder.
+                _ if !volume.exists() => drop(command.args(["--dir", path])),
+                _ => drop(command.arg(if *read_only { "--ro-bind" } else { "--bind" }).arg(volume).arg(path)),
+            }
+        }
+        command.args(["--remount-ro", "/", "--clearenv", "--setenv", "PATH", &std::env::var("PATH").unwrap()]);
+        for (name, value) in pod.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied()) {
+            command.args(["--setenv", name, value]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_prescale")).args(&pod.args);
+        command
+    }
+
+    fn run(&self, pod: &Pod) -> Ran {
+        Ran::of(&mut self.command(pod, &[], None))
+    }
+}
+
+#[test]
+fn the_base_s_pod_runs() {
+    let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    assert_eq!(pod.args[0], "run");
+    let ran = node.run(&pod);
+    ran.says(0, &["replicas", "proven by render", "Pushed commit"]);
+    assert_eq!(node.small.replicas(), 6);
+    // The next one, with the state of the first: nothing is new.
+    let again = node.run(&pod);
+    again.says(0, &["already as planned"]);
+    assert!(!again.out.contains("Pushed"), "{again:?}");
+}
+
+#[test]
+fn the_overlay_to_begin_with_writes_nothing() {
+    let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/overlays/dev"))));
+    node.run(&pod).says(0, &["replicas", "proven by render"]);
+    assert_eq!(node.small.replicas(), 4);
+}
+
+#[test]
+fn each_index_of_the_sharded_job_runs() {
+    let (node, pod) = (Node::new(), Pod::of(&with_components("manifests/prescale", "base", &["sharded"])));
+    assert_eq!(pod.env["PRESCALE__SHARD__COUNT"], pod.completions.to_string());
+    let pushed = (0..pod.completions).filter(|index| {
+        let ran = Ran::of(&mut node.command(&pod, &[("PRESCALE__SHARD__INDEX", &index.to_string())], None));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(node.volume(STATE).join(format!("shards/{index}-of-4")).is_dir());
+        ran.out.contains("Pushed commit")
+    });
+    assert_eq!(pushed.count(), 1, "the workload is one shard's");
+    assert_eq!(node.small.replicas(), 6);
+}
+
+#[test]
+fn what_a_configuration_names_is_mounted() {
+    for folder in kustomizations("Kustomization").iter().filter(|folder| folder.starts_with("manifests/prescale/")) {
+        let pod = Pod::of(&render(&root().join(folder)));
+        let config = read(&format!("{folder}/prescale.yaml"));
+        let paths = regex::Regex::new(r"(?m)(/(?:run|etc|var)/[^\s,\]]+)").unwrap();
+        let mut named = 0;
+        for path in config.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| paths.find_iter(line)) {
+            named += 1;
+            let mounted = pod.mounts.iter().any(|(at, _)| Path::new(path.as_str()).starts_with(at));
+            assert!(mounted, "{folder}: {} is not mounted", path.as_str());
+        }
+        assert!(named >= 2, "{folder}");
+        let file: serde_yaml::Value = serde_yaml::from_str(&config).unwrap();
+        let environment = std::collections::HashMap::new();
+        let path = root().join(folder).join("prescale.yaml");
+        prescale::config::Config::load(Some(&path), environment, &[]).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        assert!(file["decision"]["every"] == "10m", "as the schedule says");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_pod_is_named_in_its_log() {
+    let pod = Pod::of(&render(&root().join("manifests/prescale/base")));
+    let wrong = |spoil: &dyn Fn(&Node), code: i32, words: &[&str]| {
+        let node = Node::new();
+        spoil(&node);
+        node.run(&pod).says(code, words);
+        assert_eq!(node.small.replicas(), 4, "{words:?}");
+    };
+    let password = |node: &Node| node.volume(SECRET).join("password");
+    // The Secret is not there; it lacks the key; the token in it has expired.
+    wrong(&|node| std::fs::remove_dir_all(node.volume(SECRET)).unwrap(), 1, &[&format!("{SECRET}/password"), "cannot be used"]);
+    wrong(&|node| std::fs::write(password(node), "").unwrap(), 1, &[&format!("{SECRET}/password"), "empty"]);
+    wrong(&|node| std::fs::write(password(node), "expired").unwrap(), 1, &["did not accept who we are", "`passwordFile`"]);
+    // Git cannot be reached.
+    wrong(
+        &|node| node.configure("http://localhost:9/config.git"),
+        1,
+        &["cannot reach http://localhost:9/config.git", "the network and the proxy"],
+    );
+    wrong(
+        &|node| node.configure("http://nowhere.invalid/config.git"),
+        1,
+        &["cannot reach http://nowhere.invalid/config.git", "the host name"],
+    );
+    // The configuration is not there, or not what it should be.
+    wrong(&|node| std::fs::remove_file(node.volume(CONFIG)).unwrap(), 2, &[CONFIG]);
+    wrong(&|node| std::fs::write(node.volume(CONFIG), "repositry: {}\n").unwrap(), 2, &["did you mean `repository`?"]);
+}
+
+#[test]
+fn a_volume_without_room_is_named() {
+    let (node, mut pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    let history = node.volume(STATE).join("history");
+    // The volume of the state is small, so that the history lies elsewhere.
+    std::fs::rename(history, node.volume("/tmp").join("history")).unwrap();
+    pod.env.insert("PRESCALE__METRICS__FILES".into(), "/tmp/history".into());
+    let ran = Ran::of(&mut node.command(&pod, &[], Some(16 << 10)));
+    ran.says(1, &[STATE, "room"]);
+    assert_eq!(node.small.replicas(), 4);
+}
+
+#[test]
+fn a_second_cronjob_on_one_state_says_so_and_writes_nothing() {
+    let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    node.git.fault("info/refs", Fault::Hang);
+    let mut first = node.command(&pod, &[], None).stdout(std::process::Stdio::null()).spawn().unwrap();
+    while node.git.log().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    node.run(&pod).says(1, &["is in use by another run", STATE]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(node.small.replicas(), 4);
+}
+
+#[test]
+fn a_pod_that_is_ended_ends_at_once_and_the_next_one_goes_on() {
+    let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    node.git.fault("info/refs", Fault::Hang);
+    let child = Command::new(env!("CARGO_BIN_EXE_prescale"))
+        .args(["run", "--config", node.volume(CONFIG).to_str().unwrap()])
+        .env("PRESCALE__REPOSITORY__PASSWORD_FILE", node.volume(SECRET).join("password"))
+        .env("PRESCALE__STATE__PATH", node.volume(STATE))
+        .env("PRESCALE__METRICS__FILES", node.volume(STATE).join("history"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while node.git.log().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let asked = std::time::Instant::now();
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(143));
+    assert!(asked.elapsed().as_secs() < 20, "within the grace of a pod, with room for a slow machine");
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("stopped by a signal"));
+    node.git.heal();
+    node.run(&pod).says(0, &["Pushed commit"]);
+}
