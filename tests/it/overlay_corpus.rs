@@ -10,6 +10,7 @@ mod owner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prescale::model::{
@@ -44,8 +45,15 @@ struct Case {
 
 #[test]
 fn every_overlay_is_read_and_edited_as_kustomize_renders_it() {
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").into_os_string();
-    let folder = std::env::var_os("PRESCALE_CORPUS").unwrap_or_else(own);
+    // Our own is one repository, of what builds on each other.
+    let own = tempfile::tempdir().unwrap();
+    for part in ["manifests", "argocd"] {
+        let to = own.path().join("prescale");
+        fs::create_dir_all(&to).unwrap();
+        let copied = Command::new("cp").arg("-r").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(part)).arg(to).status();
+        assert!(copied.unwrap().success());
+    }
+    let folder = std::env::var_os("PRESCALE_CORPUS").unwrap_or_else(|| own.path().into());
     let mut tally = Tally::default();
     let mut repositories: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     repositories.sort();
