@@ -131,7 +131,7 @@ pub struct Driver {
     #[serde(with = "serde_yaml::with::singleton_map")]
     #[schemars(schema_with = "schema::signal")]
     pub signal: Signal,
-    /// As [`Spec::capacity_per_replica`].
+    /// As `spec.capacityPerReplica`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
 }
@@ -210,7 +210,7 @@ pub struct ReplicasPolicy {
     pub cool_down: Duration,
     /// Spare replicas, in square roots of those that the peak keeps busy: with few replicas chance matters more. Default: 0.
     pub spare: f64,
-    /// A floor falls only to the most that any decision over this long wanted; with [`Self::changes_per_day`] over at least each one's share
+    /// A floor falls only to the most that any decision over this long wanted; with `changesPerDay` over at least each one's share
     /// of the day. Default: 30m.
     #[serde(with = "duration")]
     #[schemars(with = "String")]
@@ -415,7 +415,7 @@ pub mod duration {
 mod duration_option {
     use std::time::Duration;
 
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -426,7 +426,9 @@ mod duration_option {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        super::duration::deserialize(deserializer).map(Some)
+        #[derive(Deserialize)]
+        struct Given(#[serde(with = "super::duration")] Duration);
+        Ok(Option::<Given>::deserialize(deserializer)?.map(|Given(duration)| duration))
     }
 }
 

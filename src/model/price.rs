@@ -22,7 +22,7 @@ pub struct Prices {
     pub currency: String,
 }
 
-/// What a policy says that the resources of its workload cost, in the currency of [`Prices`].
+/// What a policy says that the resources of its workload cost, in the currency of `pullRequest.prices`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rates {

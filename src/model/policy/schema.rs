@@ -69,6 +69,11 @@ fn strip(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.remove("default");
+            // The API server knows formats of signed numbers alone.
+            if map.get("format").is_some_and(|format| format == "uint32") {
+                map.insert("format".to_owned(), "int64".into());
+                map.insert("maximum".to_owned(), u32::MAX.into());
+            }
             if map.get("additionalProperties") == Some(&Value::Bool(false)) {
                 map.remove("additionalProperties");
             }
@@ -134,9 +139,14 @@ named!(Share, "Share", |generator| {
     let percent = schema!({"type": "string", "pattern": r"^\s*[0-9.]+\s*%?\s*$"});
     either(generator, "A share: `0.5%` or 0.005.", &[percent, schema!({"type": "number"})])
 });
-named!(Millicores, "CpuQuantity", |_| quantity("CPU, as Kubernetes writes it: `250m` or 2."));
-named!(Bytes, "MemoryQuantity", |_| quantity("Memory, as Kubernetes writes it: `512Mi`."));
+named!(Millicores, "CpuQuantity", |generator| quantity(generator, "CPU, as Kubernetes writes it: `250m`, `0.25` or 2."));
+named!(Bytes, "MemoryQuantity", |generator| quantity(generator, "Memory, as Kubernetes writes it: `512Mi`."));
 
-fn quantity(description: &str) -> Schema {
-    schema!({"description": description, "anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": true})
+/// A structural schema knows whole numbers and texts alone.
+fn quantity(generator: &SchemaGenerator, description: &str) -> Schema {
+    if generator.settings().inline_subschemas {
+        schema!({"description": description, "anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": true})
+    } else {
+        schema!({"description": description, "anyOf": [{"type": "number"}, {"type": "string"}]})
+    }
 }
