@@ -53,6 +53,8 @@ pub struct Planned {
     pub groups: Vec<Group>,
     /// The studies that were made for it.
     pub studies: Vec<Study>,
+    /// How many workloads are other shards'.
+    pub elsewhere: usize,
     /// What could not be seen, and what is odd about what deploys the overlays.
     pub notices: Vec<String>,
     /// Why the gate's policies could not be evaluated: everything is held then.
@@ -152,6 +154,7 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         plan,
         groups,
         studies,
+        elsewhere: snapshot.elsewhere,
         notices: snapshot.notices,
         gate_failed: gated.err(),
         base,
@@ -259,9 +262,10 @@ async fn propose(world: &World, planned: &Planned, group: &Group, base: CommitId
         Ok(pulls) => Ok(pulls.get(&group.rhythm).map_or(&[][..], Vec::as_slice)),
         Err(error) => Err(again(error)),
     };
-    let done = pull::propose(group, base, pulls, desk, async |group, base| world.rebuild(group, base).await).await?;
-    if let Some(standing) = done.standing.as_ref().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
-        world.store.put_report(&standing.branch, standing.report.as_deref()).await?;
+    let mut done = pull::propose(group, base, pulls, desk, async |group, base| world.rebuild(group, base).await).await?;
+    if let Some(standing) = done.standing.as_mut().filter(|standing| !matches!(standing.did, Did::Stayed(_))) {
+        let place = world.store.put_report(&standing.branch, standing.report.as_deref()).await?;
+        standing.url = standing.url.take().or(place);
     }
     Ok(done)
 }

@@ -33,6 +33,8 @@ pub(super) struct Report {
     outlooks: Vec<Outlook>,
     changes: Vec<Shown>,
     held: Vec<Held>,
+    #[serde(skip)]
+    elsewhere: usize,
     notices: Vec<String>,
     commits: Vec<Committed>,
     pulls: Vec<Standing>,
@@ -79,7 +81,7 @@ impl Report {
             because: sited.change.reasons.iter().map(message::reason).collect(),
         };
         let changes = groups.iter().flat_map(|group| group.proven.changes().map(shown).collect::<Vec<_>>()).collect();
-        Self { at, window, outlooks, changes, held, notices: planned.notices, commits, pulls }
+        Self { at, window, outlooks, changes, held, elsewhere: planned.elsewhere, notices: planned.notices, commits, pulls }
     }
 
     /// Whether something is held because of an error.
@@ -222,6 +224,9 @@ impl Report {
 
     fn summary(&self) -> String {
         if self.outlooks.is_empty() && self.changes.is_empty() && self.held.is_empty() {
+            if self.elsewhere > 0 {
+                return format!("None of the {} governed workloads is of this shard: nothing to do.", self.elsewhere);
+            }
             return "No ScalingPolicy was found beside an overlay: nothing to do. `policies/README.md` shows how to write one.".to_owned();
         }
         let proof = match self.changes.first() {
@@ -322,7 +327,7 @@ fn next_steps(folder: &demo::Folder, last: DateTime<Utc>, hourly: bool) -> Strin
         (format!("$EDITOR {dir}/prescale.yaml"), "the configuration to start your own from"),
     ];
     if !hourly {
-        steps.insert(0, (format!("{program} demo --hours 24"), "a day, hour by hour"));
+        steps.insert(0, (format!("{program} demo --dir {dir} --hours 24"), "a day, hour by hour"));
     }
     steps.iter().fold(format!("\n{}\n", styled(BOLD, "Try next")), |mut text, (command, what)| {
         let _ = writeln!(text, "  # {what}\n  {command}");

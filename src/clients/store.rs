@@ -123,6 +123,15 @@ impl Store {
         Self { objects: Arc::clone(&self.whole), ..self.clone() }
     }
 
+    /// What to do where it cannot be read.
+    fn hint(&self) -> &'static str {
+        if self.label.starts_with("s3://") {
+            ": are its name, region and credentials right (AWS_… variables; in a cluster the Secret `prescale-s3`, or web identity)?"
+        } else {
+            ": may this user read it?"
+        }
+    }
+
     /// What messages call it.
     pub fn label(&self) -> &str {
         &self.label
@@ -157,7 +166,7 @@ impl Store {
     pub async fn records(&self, now: DateTime<Utc>, span: TimeDelta) -> anyhow::Result<Vec<Record>> {
         let mut records = Vec::new();
         for key in self.keys().await?.into_iter().filter(|key| day_of(key).is_some_and(|day| day >= (now - span).date_naive())) {
-            let context = || format!("cannot read `{key}` from the state `{}`", self.label);
+            let context = || format!("cannot read `{key}` from the state `{}`{}", self.label, self.hint());
             let bytes = self.objects.get(&key).await.with_context(context)?.bytes().await.with_context(context)?;
             for line in String::from_utf8_lossy(&bytes).lines() {
                 match serde_json::from_str::<Record>(line) {
@@ -173,7 +182,7 @@ impl Store {
 
     /// The studies, by overlay, workload and signal. What does not parse is passed over with a warning: it can be made anew.
     pub async fn studies(&self) -> anyhow::Result<Vec<Study>> {
-        let context = || format!("cannot read `{STUDIES}` from the state `{}`", self.label);
+        let context = || format!("cannot read `{STUDIES}` from the state `{}`{}", self.label, self.hint());
         let bytes = match self.objects.get(&Key::from(STUDIES)).await {
             Ok(object) => object.bytes().await.with_context(context)?,
             Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
@@ -205,8 +214,8 @@ impl Store {
         self.objects.put(&Key::from(STUDIES), text.into_bytes().into()).await.map(|_| ()).with_context(context)
     }
 
-    /// Writes the report on a branch of ours, or removes what was there.
-    pub async fn put_report(&self, branch: &str, text: Option<&str>) -> anyhow::Result<()> {
+    /// Writes the report on a branch of ours, or removes what was there; tells where it is.
+    pub async fn put_report(&self, branch: &str, text: Option<&str>) -> anyhow::Result<Option<String>> {
         let name = format!("{REPORTS}/{}.md", branch.replace('/', "-"));
         let key = Key::from(name.as_str());
         let done = match text {
@@ -216,7 +225,8 @@ impl Store {
                 done => done,
             },
         };
-        done.with_context(|| format!("cannot write `{name}` into the state `{}`: is there space, and may this user write?", self.label))
+        done.with_context(|| format!("cannot write `{name}` into the state `{}`: is there space, and may this user write?", self.label))?;
+        Ok(text.map(|_| format!("{}/{name}", self.label)))
     }
 
     /// The last values that reached the tracked branch. What does not parse is done without.
@@ -249,7 +259,7 @@ impl Store {
     /// What people declined, and when, by deleting a branch of ours.
     pub async fn declined(&self) -> anyhow::Result<Vec<(DateTime<Utc>, String)>> {
         let prefix = Key::from(DECLINED);
-        let context = || format!("cannot list `{DECLINED}` of the state `{}`", self.label);
+        let context = || format!("cannot list `{DECLINED}` of the state `{}`{}", self.label, self.hint());
         let found: Vec<_> = self.objects.list(Some(&prefix)).try_collect().await.with_context(context)?;
         let mut declined = Vec::new();
         for key in found.into_iter().map(|object| object.location) {
@@ -272,7 +282,7 @@ impl Store {
 
     /// An object's text; `None` where there is none.
     async fn text(&self, name: &str) -> anyhow::Result<Option<String>> {
-        let context = || format!("cannot read `{name}` from the state `{}`", self.label);
+        let context = || format!("cannot read `{name}` from the state `{}`{}", self.label, self.hint());
         match self.objects.get(&Key::from(name)).await {
             Ok(object) => Ok(Some(String::from_utf8_lossy(&object.bytes().await.with_context(context)?).into_owned())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -312,7 +322,7 @@ impl Store {
     pub async fn instants(&self, name: &str) -> anyhow::Result<Vec<DateTime<Utc>>> {
         let prefix = Key::from(name);
         let listed = self.objects.list(Some(&prefix)).try_filter_map(|object| std::future::ready(Ok(instant_of(&object.location))));
-        listed.try_collect().await.with_context(|| format!("cannot list `{name}` of the state `{}`", self.label))
+        listed.try_collect().await.with_context(|| format!("cannot list `{name}` of the state `{}`{}", self.label, self.hint()))
     }
 
     /// Notes an instant under a name. Each is an object of its own, so that runs at the same time lose none.
@@ -335,8 +345,12 @@ impl Store {
 
     async fn keys(&self) -> anyhow::Result<Vec<Key>> {
         let prefix = Key::from(RECORDS);
-        let listed: Vec<_> =
-            self.objects.list(Some(&prefix)).try_collect().await.with_context(|| format!("cannot list the state `{}`", self.label))?;
+        let listed: Vec<_> = self
+            .objects
+            .list(Some(&prefix))
+            .try_collect()
+            .await
+            .with_context(|| format!("cannot list the state `{}`{}", self.label, self.hint()))?;
         let mut keys: Vec<Key> = listed.into_iter().map(|object| object.location).collect();
         keys.sort();
         Ok(keys)

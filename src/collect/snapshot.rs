@@ -36,8 +36,10 @@ pub async fn snapshot(
     }
     let of_cluster = reader.as_ref().map_or(&[][..], |reader| &reader.cluster.policies);
     let (mut governed, mut amiss) = policies::governed(tree, folders, of_cluster);
+    let all = governed.len();
     governed.retain(|governed| shard.holds(&governed.rendered.id));
     amiss.retain(|held| shard.holds(&held.workload));
+    let elsewhere = all - governed.len();
     let ids: BTreeSet<WorkloadId> = governed.iter().map(|governed| governed.rendered.id.clone()).collect();
     if let Some(reader) = &mut reader {
         reader.workloads(&ids).await;
@@ -99,7 +101,7 @@ pub async fn snapshot(
         .collect();
     let mut notices: Vec<String> = cluster.unseen.iter().map(ToString::to_string).collect();
     notices.extend(argocd::notices(&cluster.argocd, tree, tracked, &deploys));
-    Ok(Snapshot { now, workloads, amiss, past, base: tracked.base.to_owned(), cluster, notices })
+    Ok(Snapshot { now, workloads, shard, elsewhere, amiss, past, base: tracked.base.to_owned(), cluster, notices })
 }
 
 /// Whether what a replica carries of it is learned from CPU.

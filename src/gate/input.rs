@@ -50,8 +50,8 @@ impl Inputs<'_> {
         let outlook = self.outlooks.get(&key);
         let plain = |value: &Value| value.number().map_or_else(|| json!(value.to_string()), number);
         let direction = match (change.from.as_ref().and_then(Value::number), change.to.number()) {
-            (Some(from), Some(to)) if from < to => "rise",
-            (Some(from), Some(to)) if from > to => "fall",
+            _ if change.rises() => "rise",
+            (Some(from), Some(to)) if from.total_cmp(&to).is_ne() => "fall",
             _ => "other",
         };
         let cost = self.prices.zip(outlook).and_then(|(prices, outlook)| change.monthly(outlook, prices));
@@ -87,7 +87,7 @@ impl Inputs<'_> {
         })
     }
 
-    /// What the run does as a whole.
+    /// What the run does as a whole. Of the other shards, whose runs are not known, it is taken that they do what this one does.
     fn whole(&self, plan: &Plan, snapshot: &Snapshot) -> Json {
         let written = || plan.changes.iter().filter(|change| change.route != Route::Observe);
         let changed: BTreeSet<_> = written().map(|change| (&change.overlay, &change.workload)).collect();
@@ -97,12 +97,13 @@ impl Inputs<'_> {
         });
         let cost = self.prices.map(|prices| {
             let each = written().filter_map(|change| change.monthly(self.outlooks.get(&(&change.overlay, &change.workload))?, prices));
-            json!({"delta": each.sum::<f64>(), "currency": prices.currency})
+            json!({"delta": each.sum::<f64>() * f64::from(snapshot.shard.count), "currency": prices.currency})
         });
         let now: u64 = self.outlooks.values().map(|outlook| u64::from(outlook.now)).sum();
+        let (shards, total) = (snapshot.shard.count, snapshot.workloads.len() + snapshot.elsewhere);
         json!({
-            "workloads": {"total": snapshot.workloads.len(), "changed": changed.len()},
-            "replicas": {"now": now, "moved": number(moved.sum())},
+            "workloads": {"total": total, "changed": (changed.len() * shards as usize).min(total)},
+            "replicas": {"now": now * u64::from(shards), "moved": number(moved.sum::<f64>() * f64::from(shards))},
             "cost": cost,
         })
     }

@@ -8,7 +8,7 @@ use super::cluster::{Cluster, Live};
 use super::origin::Origins;
 use super::{
     Censored, Change, Deploys, Field, HoldReason, Lead, NoStudy, Plan, Record, RenderedWorkload, RepoPath, Scaler, ScalingPolicy, Series,
-    Signal, Study, Value, WorkloadId,
+    Shard, Signal, Study, Value, WorkloadId,
 };
 
 /// One workload that a policy names, with all that was learned of it.
@@ -80,8 +80,12 @@ pub struct Usage {
 pub struct Snapshot {
     /// When it was taken.
     pub now: DateTime<Utc>,
-    /// The workloads that policies name and overlays render.
+    /// The workloads that policies name and overlays render, of this shard.
     pub workloads: Vec<Observed>,
+    /// Which shard it is.
+    pub shard: Shard,
+    /// How many workloads are the other shards'.
+    pub elsewhere: usize,
     /// Policies and workloads that cannot be decided on, and why.
     pub amiss: Vec<Amiss>,
     /// What earlier runs recorded, the oldest first.

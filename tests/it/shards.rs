@@ -1,5 +1,6 @@
 //! Several Prescales on one repository, each with its share of the workloads: together they do what one does.
 
+use std::fmt::Write as _;
 use std::thread;
 
 use serde_json::Value as Json;
@@ -62,6 +63,57 @@ fn four_shards_at_once_come_to_what_one_run_comes_to() {
         assert_eq!(report["commits"], Json::Array(vec![]), "{report}");
     }
     assert_eq!(parts.tip(), tip, "nothing new, nothing written");
+}
+
+#[test]
+fn the_gate_s_limits_hold_for_all_shards_together() {
+    // Eight workloads that must all double: more than a run may change without a look.
+    let shop = || {
+        let shop = Shop::new();
+        let (mut manifests, mut policies) = (String::new(), String::new());
+        for name in (0..8).map(|number| format!("app{number}")) {
+            let manifest = shop.file("base/backend.yaml").split("---\n").next().unwrap().replace("backend", &name);
+            writeln!(manifests, "---\n{manifest}").unwrap();
+            writeln!(
+                policies,
+                "---\napiVersion: prescale.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: {name}}}\nspec: {{target: {{name: {name}}}, signal: requests, \
+                 capacityPerReplica: 20, requests: {{enabled: false}}, delivery: commit}}"
+            )
+            .unwrap();
+            let history = shop.path().join("history/shop-many").join(&name);
+            std::fs::create_dir_all(&history).unwrap();
+            std::fs::copy(shop.path().join("history/shop-prod/backend/requests.csv"), history.join("requests.csv")).unwrap();
+        }
+        let kustomization =
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: shop-many\nresources: [apps.yaml]\n";
+        shop.commit(&[
+            ("overlays/many/kustomization.yaml", Some(kustomization)),
+            ("overlays/many/apps.yaml", Some(&manifests)),
+            ("overlays/many/scaling.yaml", Some(&policies)),
+            ("overlays/prod/scaling.yaml", None),
+            ("overlays/staging/scaling.yaml", None),
+        ]);
+        shop
+    };
+    let routes = |report: &Json| {
+        let changes = report["changes"].as_array().unwrap().iter();
+        changes
+            .map(|change| (change["workload"]["name"].as_str().unwrap().to_owned(), change["route"].as_str().unwrap().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let gated = "gate: {shipped: true}\n";
+    let whole = shop();
+    let mut expected = routes(&whole.run("plan", &whole.local(gated), &[]).json());
+    assert_eq!(expected.len(), 8);
+    assert!(expected.iter().all(|(_, route)| route == "pullRequest"), "{expected:?}");
+    let mut found = Vec::new();
+    for index in 0..COUNT {
+        let ran = whole.run_with("plan", &whole.local(gated), &[("PRESCALE__SHARD__INDEX", index), ("PRESCALE__SHARD__COUNT", COUNT)]);
+        found.extend(routes(&ran.json()));
+    }
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
 }
 
 #[test]
