@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::terminal::{print, styled};
 use super::{FAILED, Format, Progress, Settings, output};
-use crate::run::{self, Ejected, World};
+use crate::run::{self, Ejected};
 
 #[derive(Debug, Args)]
 pub(super) struct Eject {
@@ -25,8 +25,7 @@ pub(super) struct Eject {
 impl Eject {
     pub(super) async fn execute(self, progress: &Progress) -> anyhow::Result<ExitCode> {
         let (config, now) = self.settings.load()?;
-        let world = World::open(config).await?;
-        let ejected = progress.during("Reading", run::eject(&world, now, self.write)).await?;
+        let ejected = progress.during("Reading", run::eject(&config, now, self.write)).await?;
         print(&match self.output {
             Format::Json => serde_json::to_string_pretty(&machine(&ejected))? + "\n",
             Format::Yaml => serde_yaml::to_string(&machine(&ejected))?,

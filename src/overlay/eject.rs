@@ -19,11 +19,11 @@ pub fn eject(tree: &Tree, scope: &Scope) -> Vec<(RepoPath, Result<OverlayEdit, R
     let files = Files::new(tree);
     let graph = Graph::new(&files);
     let (overrides, roots) = (Overrides::default(), Roots::default());
+    // One that was changed since is found as well, and refused: it would be a pity to call it none.
     let has_component = |path: &RepoPath| {
         let folder = path.parent();
-        let is_ours = path.file_name() == "kustomization.yaml"
-            && folder.file_name() == COMPONENT
-            && files.bytes(path).is_some_and(|bytes| bytes.starts_with(component::HEADER.as_bytes()));
+        let is_ours = folder.file_name() == COMPONENT
+            && Kustomization::load(&files, &folder).is_ok_and(|component| component.file == *path && component.is_component());
         is_ours.then(|| folder.parent())
     };
     let overlays = tree.iter().filter_map(|(path, _)| has_component(path));
@@ -48,16 +48,14 @@ impl Editor<'_> {
         let mut new = NewFiles::new();
         let mut entries = Vec::new();
         for entry in Kustomization::load(self.files, &folder)?.list("patches") {
-            let (from, to) = (folder.join(entry.text_at(&["path"])), self.overlay.join(entry.text_at(&["path"])));
-            let (Some(bytes), Some(to)) = (from.and_then(|from| self.files.bytes(&from)), to) else { continue };
-            if self.files.find(&to) != Found::Nothing {
-                let detail = format!("`{to}` is there already, where a patch of the Component is to go: move it, or join the two by hand");
-                return Err(Refusal::at(RefusalCode::Unsupported, &to, None, detail));
-            }
+            let name = entry.text_at(&["path"]);
+            let (from, to) = (folder.join(name), self.free(name));
+            let (Some(bytes), Some((name, to))) = (from.and_then(|from| self.files.bytes(&from)), to) else { continue };
             self.writable(&to, None)?;
-            let own = bytes.strip_prefix(component::HEADER.as_bytes()).and_then(|rest| rest.strip_prefix(b"\n")).unwrap_or(bytes);
+            let own = bytes.strip_prefix(component::HEADER.as_bytes()).unwrap_or(bytes);
+            let own = own.strip_prefix(b"\r\n").or(own.strip_prefix(b"\n")).unwrap_or(own);
             new.insert(to, Some(NewFile { mode: FileMode::Plain, bytes: own.to_vec() }));
-            entries.push(copy(entry));
+            entries.push(copy(entry, &name));
         }
         for (path, _) in self.files.tree().under(&folder) {
             self.writable(path, None)?;
@@ -68,17 +66,31 @@ impl Editor<'_> {
 
         let over = new.iter().map(|(path, file)| (path.clone(), file.as_ref().map(|file| file.bytes.clone().into()))).collect();
         let files = self.files.with(over);
-        let after = build(&files, self.overlay, &Additions::default())?;
-        if let Some((old, _)) = before.objects.iter().zip(&after.objects).find(|(old, new)| old.tree != new.tree) {
+        let by_hand = |why: String| {
             let detail = format!(
-                "as patches of the overlay, the values of {} {} would not be what they are: the overlay sets some of them itself; take the \
-                 Component apart by hand",
-                old.id.kind, old.id.name
+                "with its values as patches of the overlay, which come after the overlay's own, {why}; take the Component apart by hand"
             );
-            return Err(Refusal::at(RefusalCode::OracleFailed, &folder, None, detail));
+            Refusal::at(RefusalCode::OracleFailed, &folder, None, detail)
+        };
+        let after = build(&files, self.overlay, &Additions::default()).map_err(|refusal| by_hand(refusal.detail))?;
+        let differs = before.objects.iter().zip(&after.objects).find(|(old, new)| old.tree != new.tree).map(|(old, _)| old);
+        if let Some(old) = differs {
+            return Err(by_hand(format!("{} {} would not be what it is: the overlay sets some of them itself", old.id.kind, old.id.name)));
+        }
+        if before.objects.len() != after.objects.len() {
+            return Err(by_hand("it would render other objects".to_owned()));
         }
         let reaches = readers::check((self.files, &files), self.graph, self.overlay, &[], &new.keys().collect::<Vec<_>>())?;
         Ok(self.edit_of(new, after.roots, reaches))
+    }
+
+    /// A name in the overlay that nothing has yet.
+    fn free(&self, name: &str) -> Option<(String, RepoPath)> {
+        let stem = name.strip_suffix(".yaml").unwrap_or(name);
+        let names = std::iter::once(name.to_owned()).chain((1..).map(|n| format!("{stem}-{n}.yaml")));
+        let mut free =
+            names.map_while(|name| Some((self.overlay.join(&name)?, name))).filter(|(path, _)| self.files.find(path) == Found::Nothing);
+        free.next().map(|(path, name)| (name, path))
     }
 
     /// The overlay's kustomization without the Component, and with its patches.
@@ -106,10 +118,16 @@ impl Editor<'_> {
     }
 }
 
+/// A patch's entry with another path.
+fn copy(entry: &Node, path: &str) -> NewNode {
+    let moved = |key: &str, value: &Node| if key == "path" { NewNode::Scalar(Scalar::Text(path.to_owned())) } else { plain(value) };
+    NewNode::Mapping(entry.entries().iter().map(|(key, value)| (key.to_string(), moved(key, value))).collect())
+}
+
 /// A node of texts and mappings, to be written elsewhere.
-fn copy(node: &Node) -> NewNode {
+fn plain(node: &Node) -> NewNode {
     match node.entries() {
         [] => NewNode::Scalar(Scalar::Text(node.shown().unwrap_or_default())),
-        entries => NewNode::Mapping(entries.iter().map(|(key, value)| (key.to_string(), copy(value))).collect()),
+        entries => NewNode::Mapping(entries.iter().map(|(key, value)| (key.to_string(), plain(value))).collect()),
     }
 }

@@ -3,8 +3,11 @@
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 
-use super::{World, blocking};
-use crate::clients::git::{CommitId, Identity, Pushed};
+use super::{blocking, lent};
+use crate::clients::git::{CommitId, Identity, Pushed, Repository};
+use crate::clients::github::Github;
+use crate::clients::kustomize::Kustomize;
+use crate::config::{Config, ConfigError};
 use crate::deliver::{edits, message};
 use crate::model::{Proof, Proven, ProvenEdit, Refusal, RepoPath};
 use crate::{overlay, prove};
@@ -26,17 +29,21 @@ pub struct Ejected {
 
 /// Takes Prescale's Components out of the overlays and leaves their values in place as patches of the overlays, each proven by a render that
 /// stays the same. Where `write` is set, this is pushed to the branch as one commit.
-pub async fn eject(world: &World, now: DateTime<Utc>, write: bool) -> anyhow::Result<Ejected> {
-    if write && world.config.paused {
+pub async fn eject(config: &Config, now: DateTime<Utc>, write: bool) -> anyhow::Result<Ejected> {
+    if write && config.paused {
         bail!("`paused` is set, so that nothing is written; for this command alone, set PRESCALE__PAUSED=false");
     }
-    let repository = &world.repository;
-    let author = Identity { name: world.config.commit.name.clone(), email: world.config.commit.email.clone() };
+    let kustomize = Kustomize::find(&config.render).await.map_err(|error| ConfigError(error.to_string()))?;
+    if write && kustomize.is_none() {
+        bail!("no kustomize or kubectl on the PATH: nothing is written that is not proven; install one of them");
+    }
+    let repository = &open(config).await?;
+    let author = Identity { name: config.commit.name.clone(), email: config.commit.email.clone() };
     for _ in 0..MOST_TRIES {
         let base = blocking(|| repository.fetch())?;
-        let (proven, refused) = proven(world, base).await?;
+        let (proven, refused) = proven(config, repository, kustomize.as_ref(), base).await?;
         let files = edits(&proven);
-        let message = message::ejected(&proven, world.config.commit.signs_off().as_deref());
+        let message = message::ejected(&proven, config.commit.signs_off().as_deref());
         let commit = if files.is_empty() { None } else { blocking(|| repository.commit(base, &files, &message, &author, now))? };
         let diff = commit.map_or_else(|| Ok(String::new()), |commit| blocking(|| repository.diff(base, commit)))?;
         let ejected = |commit| Ejected { overlays: proven.overlays, refused, diff, commit };
@@ -50,15 +57,30 @@ pub async fn eject(world: &World, now: DateTime<Utc>, write: bool) -> anyhow::Re
     bail!("the branch of `{}` moved {MOST_TRIES} times meanwhile; nothing was written, try again", repository.label())
 }
 
+/// The repository alone: whoever leaves may have neither metrics nor a cluster at hand, and GitHub's App only where it is the way to Git.
+async fn open(config: &Config) -> anyhow::Result<Repository> {
+    let settings = config.repository()?;
+    let forge = config.github()?.filter(|_| settings.password.is_none() && settings.password_file.is_none());
+    let forge =
+        forge.map(|(settings, slug)| Github::open(settings, slug, config.store()?.whole()).map_err(anyhow::Error::from)).transpose()?;
+    let settings = lent(settings, forge.as_ref()).await?;
+    Ok(blocking(|| Repository::open(&settings, &config.cache()))?)
+}
+
 /// The edits that leave every render as it is, and those that cannot be.
-async fn proven(world: &World, base: CommitId) -> anyhow::Result<(Proven, Vec<(RepoPath, Refusal)>)> {
-    let tree = blocking(|| world.repository.tree(base))?;
-    let scope = overlay::Scope { allowed: world.config.overlays.0.clone() };
+async fn proven(
+    config: &Config,
+    repository: &Repository,
+    kustomize: Option<&Kustomize>,
+    base: CommitId,
+) -> anyhow::Result<(Proven, Vec<(RepoPath, Refusal)>)> {
+    let tree = blocking(|| repository.tree(base))?;
+    let scope = overlay::Scope { allowed: config.overlays.0.clone() };
     let (mut proven, mut refused) = (Proven::default(), Vec::new());
     for (overlay, edit) in overlay::eject(&tree, &scope) {
-        let proof = match (&edit, &world.kustomize) {
+        let proof = match (&edit, kustomize) {
             (Err(refusal), _) => Err(refusal.clone()),
-            (Ok(edit), Some(kustomize)) => prove::overlay(edit, &world.repository, base, kustomize).await?,
+            (Ok(edit), Some(kustomize)) => prove::overlay(edit, repository, base, kustomize).await?,
             (Ok(_), None) => Ok(Proof::NotRendered { why: "no kustomize found".to_owned() }),
         };
         match (edit, proof) {
