@@ -395,6 +395,8 @@ impl<'a> Reader<'a> {
         match error {
             // What is not there has nothing to say.
             ClusterError::Unknown { .. } => return,
+            // Nobody needs to grant it: the plan is the same without.
+            ClusterError::Forbidden { .. } if wanted.kind == ARGOCD_CM.kind => return,
             ClusterError::Unauthorized { .. } | ClusterError::Gone { .. } => self.gone = Some(error.to_string()),
             _ => {}
         }

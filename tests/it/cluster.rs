@@ -14,10 +14,10 @@ use crate::support::small::{Small, held, start};
 const ROLE: &str = concat!(
     include_str!("../../manifests/prescale/base/rbac.yaml"),
     "---\n",
-    include_str!("../../manifests/prescale/base/argocd-role.yaml"),
-    "---\n",
     include_str!("../../manifests/prescale/components/cluster-scope/bindings.yaml"),
 );
+/// What more it may be let do.
+const OPTIONS_ROLE: &str = include_str!("../../manifests/prescale/components/argocd-options/role.yaml");
 
 /// `shop/web` with four replicas and demand for six, in a cluster that grants what the shipped Role does.
 struct World {
@@ -96,6 +96,7 @@ fn options_that_argo_cd_renders_with_are_compared() {
     let told = |world: &World| notices(&world.small.plan_json(0));
     let world = World::new();
     world.api.put(world.application());
+    world.api.allow(OPTIONS_ROLE);
     world.api.put(settings("--enable-helm --load-restrictor LoadRestrictionsNone"));
     world.api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "argocd"}}));
     assert_eq!(
@@ -638,6 +639,11 @@ fn a_real_api_server_answers_as_the_fake_does() {
     let crd = include_str!("../../manifests/prescale/base/crd.yaml");
     kubectl(&["apply", "--server-side", "-f", "-"], &format!("{crd}---\n{ROLE}"));
     kubectl(&["wait", "--for=condition=Established", "crd/scalingpolicies.prescale.dev", "--timeout=30s"], "");
+    for overlay in ["dev", "prod"] {
+        let folder = format!("{}/manifests/prescale/overlays/{overlay}", env!("CARGO_MANIFEST_DIR"));
+        kubectl(&["apply", "--server-side", "--force-conflicts", "--warnings-as-errors", "-k", &folder], "");
+    }
+    kubectl(&["-n", "prescale", "create", "job", "--from=cronjob/prescale", "--dry-run=server", "first"], "");
     let spec = json!({"target": {"name": "web"}, "signal": "requests", "capacityPerReplica": 10, "replicas": {"max": 5}, "delivery": "commit",
                       "windows": {"templates": [{"days": ["saturday"]}]}, "requests": {"minCpu": 1, "minMemory": "64Mi"}});
     let objects = [

@@ -105,6 +105,7 @@ fn the_schema_takes_what_the_type_takes() {
         "{target: {name: web}, signals: [{signal: cpu}, {signal: requests, capacityPerReplica: 5}], requests: {minCpu: 1, minMemory: 64Mi}}",
         "{target: {name: web}, windows: [{days: [monday], from: '08:00'}], freezes: [{from: 2026-12-20T00:00, to: 2027-01-01T00:00}]}",
         "{target: {name: web}, signal: {queue: up}, prices: {coreHour: 0.03, gibHour: 0}, autoscaler: {maxTarget: 85, minStabilization: 10m}}",
+        "{target: {name: web}, leadTime: null, requests: {minCpu: 0.25}}",
         "{target: {name: web}, windows: {templates: [{to: '06:00'}]}, calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}}",
     ] {
         assert_eq!(with(spec), (true, true), "{spec}");
@@ -125,8 +126,8 @@ fn the_schema_takes_what_the_type_takes() {
 #[test]
 fn what_is_read_of_a_cluster_is_documented() {
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cluster.md")).unwrap();
-    let role = ["rbac", "argocd-role"]
-        .map(|file| std::fs::read_to_string(format!("{}/manifests/prescale/base/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let role = ["base/rbac", "components/argocd-options/role"]
+        .map(|file| std::fs::read_to_string(format!("{}/manifests/prescale/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap());
     let role = role.concat();
     for (api, plural, without) in prescale::collect::READ {
         let row = format!("| `{plural}` | `{api}` | {without} |");
