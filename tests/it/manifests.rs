@@ -15,8 +15,8 @@ use prescale::model::{Place, RepoPath, ScalingPolicy};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
-/// The version whose schemas the objects are held to.
-const KUBERNETES: &str = "1.36";
+/// The versions whose schemas the objects are held to: the oldest that is promised, and a new one.
+const KUBERNETES: [&str; 2] = ["1.30", "1.36"];
 
 fn root() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
@@ -58,8 +58,12 @@ fn kustomizations(kind: &str) -> Vec<String> {
 
 /// Holds objects to the published schemas; the kinds that are not Kubernetes' own.
 fn validate(what: &str, text: &str) -> BTreeSet<String> {
+    KUBERNETES.iter().flat_map(|version| validate_as(version, what, text)).collect()
+}
+
+fn validate_as(version: &str, what: &str, text: &str) -> BTreeSet<String> {
     let mut validator = Command::new("python3")
-        .args([root().join("tests/support/validate.py").to_str().unwrap(), KUBERNETES])
+        .args([root().join("tests/support/validate.py").to_str().unwrap(), version])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -69,7 +73,7 @@ fn validate(what: &str, text: &str) -> BTreeSet<String> {
     assert!(output.status.success(), "{what}");
     let said = String::from_utf8(output.stdout).unwrap();
     let (errors, others) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
-    assert_eq!(errors, "", "{what}");
+    assert_eq!(errors, "", "{what}, Kubernetes {version}");
     others.trim_start_matches("others:").split(',').map(|kind| kind.trim().to_owned()).filter(|kind| !kind.is_empty()).collect()
 }
 
@@ -80,16 +84,15 @@ fn every_folder_renders_and_every_object_is_valid() {
         assert!(folders.iter().any(|known| known == folder), "{folder} is not among {folders:?}");
     }
     let mut others = BTreeSet::new();
-    let all: String = folders.iter().map(|folder| format!("---\n{}", render(&root().join(folder)))).collect();
+    let all = folders.iter().map(|folder| render(&root().join(folder))).collect::<Vec<_>>().join("---\n");
     others.extend(validate("all folders", &all));
     // What is applied as it is, and what no folder lists.
-    let lone = files(&["argocd", "policies"]).into_iter().filter(|path| path.ends_with(".yaml") && !path.ends_with("kustomization.yaml"));
+    let lone = files(&["argocd/*.yaml", "policies/*.yaml"]).into_iter().filter(|path| !path.ends_with("kustomization.yaml"));
     for path in lone {
         let known = |document: &&Json| document["kind"].is_string();
         let objects = documents(&read(&path));
-        let objects: String =
-            objects.iter().filter(known).map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
-        others.extend(validate(&path, &objects));
+        let objects: Vec<String> = objects.iter().filter(known).map(|object| serde_yaml::to_string(object).unwrap()).collect();
+        others.extend(validate(&path, &objects.join("---\n")));
     }
     let argocd = |kind: &str| format!("argoproj.io/v1alpha1 {kind}");
     assert_eq!(others, BTreeSet::from([argocd("AppProject"), argocd("Application"), argocd("ApplicationSet")]));
@@ -105,10 +108,10 @@ fn with_components(tree: &str, base: &str, components: &[&str]) -> String {
     }
     let over = copy.path().join(tree).join("overlays/of-the-test");
     std::fs::create_dir_all(&over).unwrap();
-    let list: String = components.iter().map(|name| format!("  - ../../components/{name}\n")).collect();
+    let list: Vec<String> = components.iter().map(|name| format!("../../components/{name}")).collect();
     let text = format!(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - ../../{base}\n{}{list}",
-        if components.is_empty() { "" } else { "components:\n" }
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../../{base}]\ncomponents: [{}]\n",
+        list.join(", ")
     );
     std::fs::write(over.join("kustomization.yaml"), text).unwrap();
     render(&over)
@@ -121,7 +124,7 @@ fn components_go_together() {
         kustomizations("Component").into_iter().filter_map(|folder| Some(folder.strip_prefix(&prefix)?.to_owned())).collect()
     };
     let prescale = names("manifests/prescale");
-    assert_eq!(prescale, ["cluster-scope", "github-app", "sharded", "state-pvc", "state-s3"]);
+    assert_eq!(prescale, ["argocd-options", "cluster-scope", "github-app", "sharded", "state-pvc", "state-s3"]);
     for set in 0..1_usize << prescale.len() {
         let chosen: Vec<&str> = (0..prescale.len()).filter(|i| set >> i & 1 == 1).map(|i| prescale[i].as_str()).collect();
         let rendered = with_components("manifests/prescale", "base", &chosen);
@@ -202,7 +205,7 @@ fn the_demo_s_tree_is_the_one_that_the_command_writes() {
     let here = files(&["manifests/demo"]);
     let here: BTreeSet<&str> = here.iter().map(|path| path.strip_prefix("manifests/demo/").unwrap()).collect();
     assert_eq!(listed, here);
-    for path in here.iter().filter(|path| path.ends_with("scaling.yaml")) {
+    for path in here.iter().filter(|path| path.ends_with("/scaling.yaml")) {
         for policy in documents(&read(&format!("manifests/demo/{path}"))) {
             let policy: ScalingPolicy = serde_json::from_value(policy).unwrap();
             assert_eq!(policy.problems(), Vec::<String>::new());
@@ -213,9 +216,8 @@ fn the_demo_s_tree_is_the_one_that_the_command_writes() {
 #[test]
 fn the_image_builds_where_there_is_a_builder() {
     let answers = |program: &str, args: &[&str]| Command::new(program).args(args).output().is_ok_and(|output| output.status.success());
-    if !answers("docker", &["info"]) {
-        eprintln!("the image is not built here: no Docker engine answers; the job `image` of .github/workflows/ci.yaml builds it");
-        return;
+    if std::env::var_os("PRESCALE_TEST_IMAGE").is_some_and(|builds| builds == "elsewhere") || !answers("docker", &["info"]) {
+        return; // tests/run says so
     }
     for target in ["prescale", "demo-backend"] {
         let built = Command::new("docker").args(["build", "--quiet", "--target", target, "."]).current_dir(root()).output().unwrap();

@@ -32,23 +32,6 @@ impl S3 {
         let listed = reqwest::get(format!("{}/state?list-type=2", self.base)).await.unwrap().text().await.unwrap();
         listed.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap().to_owned()).collect()
     }
-
-    fn run(&self, shop: &Shop, url: &str, endpoint: &str) -> Ran {
-        let config = shop.local("").to_owned();
-        let text = std::fs::read_to_string(&config).unwrap().replace("state: {", &format!("state: {{url: '{url}', "));
-        std::fs::write(&config, text).unwrap();
-        let mut command = prescale(&["run", "--config", &config, "--at", &now(), "--output", "json"]);
-        for (name, value) in [
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "canary-key"),
-            ("AWS_SECRET_ACCESS_KEY", "canary-1f83d9ab"),
-        ] {
-            command.env(name, value);
-        }
-        Ran::of(&mut command)
-    }
 }
 
 impl Drop for S3 {
@@ -58,10 +41,28 @@ impl Drop for S3 {
     }
 }
 
+/// Runs with the state in a bucket.
+fn run(shop: &Shop, url: &str, endpoint: &str) -> Ran {
+    let config = shop.local("");
+    let text = std::fs::read_to_string(&config).unwrap().replace("state: {", &format!("state: {{url: '{url}', "));
+    std::fs::write(&config, text).unwrap();
+    let mut command = prescale(&["run", "--config", &config, "--at", &now(), "--output", "json"]);
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "canary-key"),
+        ("AWS_SECRET_ACCESS_KEY", "canary-1f83d9ab"),
+    ] {
+        command.env(name, value);
+    }
+    Ran::of(&mut command)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_keeps_what_a_folder_would() {
     let (shop, store) = (Shop::new(), S3::start().await);
-    let first = store.run(&shop, "s3://state/of/prescale", &store.base);
+    let first = run(&shop, "s3://state/of/prescale", &store.base);
     assert_eq!(first.code, 0, "{first:?}");
     let keys = store.keys().await;
     assert!(keys.iter().all(|key| key.starts_with("of/prescale/")), "{keys:?}");
@@ -72,7 +73,7 @@ async fn a_bucket_keeps_what_a_folder_would() {
         std::fs::read_dir(shop.path().join("state")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(folder, ["cache"], "the folder holds the clone alone");
     let tip = shop.tip();
-    let again = store.run(&shop, "s3://state/of/prescale", &store.base);
+    let again = run(&shop, "s3://state/of/prescale", &store.base);
     assert_eq!((again.code, shop.tip()), (0, tip), "{again:?}");
     assert!(again.json()["held"].to_string().contains("unchanged"), "{again:?}");
     for said in [&first, &again] {
@@ -84,10 +85,10 @@ async fn a_bucket_keeps_what_a_folder_would() {
 async fn a_bucket_that_cannot_be_used_is_named() {
     let (shop, store) = (Shop::new(), S3::start().await);
     let before = shop.tip();
-    store.run(&shop, "s3://nowhere/x", &store.base).says(1, &["the state `s3://nowhere/x`", "nowhere"]);
-    store.run(&shop, "s3://state", "http://127.0.0.1:9").says(1, &["the state `s3://state`"]);
+    run(&shop, "s3://nowhere/x", &store.base).says(1, &["the state `s3://nowhere/x`", "nowhere"]);
+    run(&shop, "s3://state", "http://127.0.0.1:9").says(1, &["the state `s3://state`"]);
     for url in ["state/x", "https://state.example.com/x", "s3://key:secret@state/x"] {
-        let ran = store.run(&shop, url, &store.base);
+        let ran = run(&shop, url, &store.base);
         ran.says(1, &["s3://BUCKET"]);
         assert!(!format!("{ran:?}").contains("key:secret"), "{ran:?}");
     }

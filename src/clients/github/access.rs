@@ -126,7 +126,8 @@ async fn lend(app: &Octocrab, installation: Option<u64>, slug: &Slug) -> Result<
 fn app_client(url: &str, id: u64, key: &Path) -> Result<Octocrab, GithubError> {
     let failed = |why: String| {
         GithubError::settings(format!(
-            "the key of the GitHub App, {}, cannot be used: {why}; it is the PEM file that GitHub gave",
+            "the key of the GitHub App, {}, cannot be used: {why}; mount the PEM file that GitHub gave there (in a cluster: the Secret `prescale-github-app`, \
+             key `private-key.pem`)",
             key.display()
         ))
     };

@@ -139,7 +139,7 @@ impl Node {
                 _ => drop(command.arg(if *read_only { "--ro-bind" } else { "--bind" }).arg(volume).arg(path)),
             }
         }
-        command.args(["--remount-ro", "/", "--clearenv", "--setenv", "PATH", &std::env::var("PATH").unwrap()]);
+        command.args(["--remount-ro", "/", "--clearenv", "--setenv", "PATH"]).arg(std::env::var_os("PATH").unwrap());
         for (name, value) in pod.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied()) {
             command.args(["--setenv", name, value]);
         }
@@ -188,10 +188,10 @@ fn each_index_of_the_sharded_job_runs() {
 
 #[test]
 fn what_a_configuration_names_is_mounted() {
+    let paths = regex::Regex::new(r"/(?:run|etc|var)/[^\s,\]]+").unwrap();
     for folder in kustomizations("Kustomization").iter().filter(|folder| folder.starts_with("manifests/prescale/")) {
         let pod = Pod::of(&render(&root().join(folder)));
         let config = read(&format!("{folder}/prescale.yaml"));
-        let paths = regex::Regex::new(r"(?m)(/(?:run|etc|var)/[^\s,\]]+)").unwrap();
         let mut named = 0;
         for path in config.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| paths.find_iter(line)) {
             named += 1;
