@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::support::shop::{Ran, Shop, now, prescale};
 
 /// A store with one bucket, `state`.
-struct S3 {
+pub(crate) struct S3 {
     child: Child,
-    base: String,
+    pub(crate) base: String,
 }
 
 impl S3 {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child =
@@ -28,7 +28,7 @@ impl S3 {
     }
 
     /// The names of all objects.
-    async fn keys(&self) -> Vec<String> {
+    pub(crate) async fn keys(&self) -> Vec<String> {
         let listed = reqwest::get(format!("{}/state?list-type=2", self.base)).await.unwrap().text().await.unwrap();
         listed.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap().to_owned()).collect()
     }

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::{documents, kustomizations, read, render, root, with_components};
+use crate::state_in_s3::S3;
 use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
 use crate::support::shop::Ran;
 use crate::support::small::Small;
@@ -25,6 +26,8 @@ struct Pod {
     env: BTreeMap<String, String>,
     /// Where, and whether it is read-only.
     mounts: Vec<(String, bool)>,
+    /// The Secrets whose keys are variables.
+    secrets: Vec<String>,
     /// How many there are.
     completions: u64,
 }
@@ -50,6 +53,7 @@ impl Pod {
                 .map(|one| (text(&one["name"]), text(&one["value"])))
                 .collect(),
             mounts: list(&container["volumeMounts"]).iter().map(|one| (text(&one["mountPath"]), one["readOnly"] == true)).collect(),
+            secrets: list(&container["envFrom"]).iter().map(|one| text(&one["secretRef"]["name"])).collect(),
             completions: job["completions"].as_u64().unwrap_or(1),
         }
     }
@@ -163,6 +167,33 @@ fn the_base_s_pod_runs() {
     let again = node.run(&pod);
     again.says(0, &["already as planned"]);
     assert!(!again.out.contains("Pushed"), "{again:?}");
+}
+
+#[test]
+fn what_overlays_prod_is_made_of_runs() {
+    let parts = ["cluster-scope", "github-app", "state-pvc"];
+    let prod = read("manifests/prescale/overlays/prod/kustomization.yaml");
+    assert!(parts.iter().all(|part| prod.contains(&format!("components/{part}\n"))), "{prod}");
+    let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/overlays/prod"))));
+    assert!(pod.mounts.contains(&("/run/secrets/prescale/prescale-github-app".into(), true)), "{:?}", pod.mounts);
+    node.run(&pod).says(0, &["proven by render", "Pushed commit"]);
+    assert_eq!(node.small.replicas(), 6);
+}
+
+#[test]
+fn a_pod_with_its_state_in_a_bucket_runs_and_misses_its_secret_by_name() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(S3::start());
+    let (node, mut pod) = (Node::new(), Pod::of(&with_components("manifests/prescale", "base", &["state-s3"])));
+    assert_eq!(pod.secrets, ["prescale-s3"]);
+    let endpoint = [("AWS_ENDPOINT_URL", store.base.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "eu-central-1")];
+    pod.env.insert("PRESCALE__STATE__URL".into(), "s3://state/prescale".into());
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let ran = Ran::of(&mut node.command(&pod, &[&endpoint[..], &keys[..]].concat(), None));
+    ran.says(0, &["Pushed commit"]);
+    assert!(runtime.block_on(store.keys()).iter().any(|key| key.starts_with("prescale/records/")));
+    // Without the Secret there is nobody to ask for a key on this machine.
+    Ran::of(&mut node.command(&pod, &endpoint, None)).says(1, &["the state `s3://state/prescale`", "the Secret `prescale-s3`"]);
 }
 
 #[test]
