@@ -172,8 +172,8 @@ fn the_base_s_pod_runs() {
 #[test]
 fn what_overlays_prod_is_made_of_runs() {
     let parts = ["cluster-scope", "github-app", "state-pvc"];
-    let prod = read("manifests/prescale/overlays/prod/kustomization.yaml");
-    assert!(parts.iter().all(|part| prod.contains(&format!("components/{part}\n"))), "{prod}");
+    let listed = read("manifests/prescale/overlays/prod/kustomization.yaml");
+    assert!(parts.iter().all(|part| listed.contains(&format!("components/{part}\n"))), "{listed}");
     let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/overlays/prod"))));
     assert!(pod.mounts.contains(&("/run/secrets/prescale/prescale-github-app".into(), true)), "{:?}", pod.mounts);
     node.run(&pod).says(0, &["proven by render", "Pushed commit"]);
