@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use futures::TryStreamExt as _;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -37,6 +37,8 @@ const INSTANT: &str = "%Y%m%dT%H%M%S%.6fZ";
 const UNUSED: TimeDelta = TimeDelta::days(3);
 /// For so long a bucket is asked again that does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Objects that are asked for at a time.
+const AT_ONCE: usize = 16;
 /// Records are kept this long.
 const KEEP: TimeDelta = TimeDelta::days(35);
 
@@ -165,9 +167,15 @@ impl Store {
     /// newer version wrote it, and it can be done without.
     pub async fn records(&self, now: DateTime<Utc>, span: TimeDelta) -> anyhow::Result<Vec<Record>> {
         let mut records = Vec::new();
-        for key in self.keys().await?.into_iter().filter(|key| day_of(key).is_some_and(|day| day >= (now - span).date_naive())) {
+        let keys = self.keys().await?.into_iter().filter(|key| day_of(key).is_some_and(|day| day >= (now - span).date_naive()));
+        // A week has a thousand of them, and a bucket takes its time for each.
+        let read = stream::iter(keys).map(async |key: Key| {
             let context = || format!("cannot read `{key}` from the state `{}`{}", self.label, self.hint());
             let bytes = self.objects.get(&key).await.with_context(context)?.bytes().await.with_context(context)?;
+            anyhow::Ok((key, bytes))
+        });
+        let mut read = std::pin::pin!(read.buffered(AT_ONCE));
+        while let Some((key, bytes)) = read.try_next().await? {
             for line in String::from_utf8_lossy(&bytes).lines() {
                 match serde_json::from_str::<Record>(line) {
                     Ok(record) => records.push(record),
