@@ -15,6 +15,8 @@ use prescale::model::{Place, RepoPath, ScalingPolicy};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
+use crate::support::shop::{Ran, prescale};
+
 /// The versions whose schemas the objects are held to: the oldest that is promised, and a new one.
 const KUBERNETES: [&str; 2] = ["1.30", "1.36"];
 
@@ -211,6 +213,42 @@ fn the_demo_s_tree_is_the_one_that_the_command_writes() {
             assert_eq!(policy.problems(), Vec::<String>::new());
         }
     }
+}
+
+#[test]
+fn the_local_cluster_s_scripts_seed_a_repository_and_rehearse_on_it() {
+    let place = tempfile::tempdir().unwrap();
+    let sh = |script: &str, args: &[&str], input: Stdio| {
+        let mut command = Command::new("sh");
+        command.arg(root().join(script)).args(args).env("GIT_ROOT", place.path()).stdin(input);
+        Ran::of(&mut command)
+    };
+    let seed = || {
+        let tar = Command::new("tar").args(["-cf", "-", "-C", "manifests", "demo"]).current_dir(root()).stdout(Stdio::piped()).spawn();
+        sh("manifests/kind/git/server.sh", &["seed", "config", "once"], tar.unwrap().stdout.unwrap().into())
+    };
+    assert_eq!(sh("manifests/kind/git/server.sh", &["prepare"], Stdio::null()).code, 0);
+    seed().says(0, &["config.git is at "]);
+    seed().says(0, &["config.git is left as it is, at "]);
+    let history = place.path().join("history");
+    assert_eq!(sh("manifests/kind/prescale/history.sh", &[history.to_str().unwrap()], Stdio::null()).code, 0);
+
+    // The overlay's own configuration, with this machine's places.
+    let config = read("manifests/kind/prescale/prescale.yaml");
+    let config = config.replace("http://git.git.svc/platform", &format!("file://{}", place.path().display()));
+    let config = config.replace("/var/lib/prescale", place.path().join("state").to_str().unwrap());
+    let file = place.path().join("prescale.yaml");
+    std::fs::write(&file, config).unwrap();
+    let mut run = prescale(&["run", "--output", "markdown", "--config", file.to_str().unwrap(), "--history", history.to_str().unwrap()]);
+    Ran::of(run.env("PRESCALE__DECISION__STUDIES_PER_RUN", "0")).says(
+        0,
+        &[
+            "demo/overlays/prod/kustomization.yaml:10",
+            "demo/overlays/prod/frontend-floor.yaml:6",
+            "Pushed commit",
+            "Opened branch prescale/main/templates",
+        ],
+    );
 }
 
 #[test]

@@ -34,16 +34,13 @@ fn four_shards_at_once_come_to_what_one_run_comes_to() {
     let parts = shop();
     let server = GitHttp::start(&parts.path());
     let repository = format!("  url: {}\n  username: {USER}\n  password: {PASSWORD}\n", server.url());
+    // Written once: four at a time would read it half written.
+    let config = parts.configure(&repository, "");
     let run = |index: usize| {
-        let ran = parts.run_with(
-            "run",
-            &parts.configure(&repository, ""),
-            &[("PRESCALE__SHARD__INDEX", index), ("PRESCALE__SHARD__COUNT", COUNT)],
-        );
+        let ran = parts.run_with("run", &config, &[("PRESCALE__SHARD__INDEX", index), ("PRESCALE__SHARD__COUNT", COUNT)]);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.json()
     };
-    parts.configure(&repository, "");
     let reports: Vec<Json> = thread::scope(|scope| {
         let runs: Vec<_> = (0..COUNT).map(|index| scope.spawn(move || run(index))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
