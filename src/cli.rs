@@ -216,7 +216,7 @@ async fn stopped() -> u8 {
         }
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => 130,
+        Ok(()) = tokio::signal::ctrl_c() => 130,
         _ = terminated => 143,
     }
 }

@@ -179,3 +179,40 @@ fn time(at: DateTime<Utc>, settings: &Settings) -> Json {
     let zones: Map<String, Json> = settings.zones().chain([Tz::UTC]).map(|zone| (zone.name().to_owned(), clock(zone))).collect();
     json!({"at": at.to_rfc3339(), "in": zones})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Metric, ObjectRef, Percent, RepoPath, Resource, Route, Window, WorkloadKind};
+    use chrono::{DateTime, TimeDelta};
+
+    #[test]
+    fn a_direction_is_that_of_capacity() {
+        let at = DateTime::from_timestamp(0, 0).unwrap();
+        let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
+        let plan = Plan { at, window, outlooks: vec![], changes: vec![], held: vec![] };
+        let (snapshot, settings) = (Snapshot::default(), Settings::over(&json!({})).unwrap());
+        let inputs = of(&plan, &snapshot, None, &settings);
+        let direction = |field: &Field, from: Option<Value>, to: Value| {
+            let change = Change {
+                workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
+                object: ObjectRef { group: String::new(), kind: String::new(), namespace: String::new(), name: String::new() },
+                overlay: RepoPath::root(),
+                field: field.clone(),
+                from,
+                to,
+                reasons: vec![],
+                route: Route::Commit,
+            };
+            inputs.change(&change)["change"]["direction"].as_str().unwrap().to_owned()
+        };
+        let percent = |percent: u32| Value::Percent(Percent::try_from(percent).unwrap());
+        let target = Field::TargetUtilization(Metric { resource: Resource::Cpu, container: None });
+        assert_eq!(direction(&Field::Replicas, Some(Value::Count(3)), Value::Count(5)), "rise");
+        assert_eq!(direction(&Field::Replicas, None, Value::Count(5)), "rise", "one, where nothing sets it");
+        assert_eq!(direction(&Field::Replicas, Some(Value::Count(5)), Value::Count(3)), "fall");
+        assert_eq!(direction(&Field::MinReplicas, None, Value::Count(3)), "other");
+        assert_eq!(direction(&target, Some(percent(70)), percent(90)), "fall", "fewer replicas carry as much");
+        assert_eq!(direction(&target, Some(percent(90)), percent(70)), "rise");
+    }
+}
