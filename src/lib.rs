@@ -19,6 +19,8 @@
 //! - [`clients`] holds one file an outside system, without decisions. Only [`collect`], [`prove`] and [`deliver`] use them.
 //! - [`run`] calls the stages; [`config`] composes their settings; [`cli`] prints; [`demo`] is the embedded default.
 //!
+//! [`run::eject`] is the way out: it takes Prescale's Components out of the overlays and leaves their values, with Git alone.
+//!
 //! For fleets beyond one pod, several runs share the workloads by a hash of kind and name ([`Shard`](model::Shard)); compare-and-swap keeps their
 //! pushes apart, and each has its own part of the state and its own branches.
 //!

@@ -42,6 +42,25 @@ fn a_clock_that_is_an_hour_off_decides_nothing_and_is_named() {
 }
 
 #[test]
+fn what_renders_is_told_no_secret() {
+    let shop = Shop::new();
+    let (program, told) = (shop.path().join("kustomize"), shop.path().join("told"));
+    let script =
+        format!("#!/bin/sh\nenv >> {}\ncase $1 in version) echo v5.8.1;; *) exec kubectl kustomize \"$2\";; esac\n", told.display());
+    std::fs::write(&program, script).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&program).status().unwrap().success());
+    let config = shop.local(&format!("render: {{program: {}}}\n", program.display()));
+    let mut command = prescale(&["run", "--config", &config, "--at", &now()]);
+    for name in ["PRESCALE__REPOSITORY__PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        command.env(name, "canary-a9e1");
+    }
+    Ran::of(&mut command).says(0, &["proven by render"]);
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("PATH="), "{told}");
+    assert!(!told.contains("canary") && !told.contains("PRESCALE__") && !told.contains("AWS_S"), "{told}");
+}
+
+#[test]
 fn two_hours_of_history_are_too_few() {
     let shop = Shop::new();
     let from = START.timestamp() - 2 * 3600;
