@@ -13,7 +13,7 @@ use prescale::clients::store::Store;
 use prescale::model::Lead;
 use prescale::model::origin::Origins;
 use prescale::model::policy::API_VERSION;
-use prescale::model::snapshot::Driven;
+use prescale::model::snapshot::{Driven, Effort};
 use prescale::model::{
     Censored, Container, Hpa, HpaMetric, Learned, Millicores, NoStudy, ObjectRef, Observed, Plan, RenderedWorkload, RepoPath, Route,
     Scaler, Series, Signal, Snapshot, WorkloadId, WorkloadKind, on_all_cores,
@@ -123,8 +123,8 @@ fn observed(number: u64) -> Observed {
         restarts: None,
         troubles: vec![],
         startup: None,
-        cpu: None,
-        pods: None,
+        effort: Effort::default(),
+        error_budget: None,
         lead: Lead::default(),
         live: None,
         deploys: vec![],

@@ -10,6 +10,7 @@ mod promql;
 mod rego;
 mod snapshot;
 pub mod traces;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::prometheus::{self as client, Health, Prometheus, PrometheusError};
 use crate::model::policy::duration;
-use crate::model::snapshot::Usage;
+use crate::model::snapshot::{Usage, Version};
 use crate::model::{Censored, HoldReason, Series, Signal, WorkloadId};
 
 pub use argocd::{Made, Tracked};
@@ -61,6 +62,10 @@ pub struct Wanted {
     pub id: WorkloadId,
     /// What drives it.
     pub signals: BTreeSet<Signal>,
+    /// Whether what one replica carries is to be learned, so that its latency and its images are asked for too.
+    pub learns: bool,
+    /// The expression for the share of its error budget that is left.
+    pub error_budget: Option<String>,
 }
 
 /// What was learned of one workload.
@@ -80,6 +85,12 @@ pub struct History {
     pub hpa_min: Option<Series>,
     /// The HPA's `maxReplicas`.
     pub hpa_max: Option<Series>,
+    /// The 95th percentile of its latency, in the unit of its histogram.
+    pub latency: Option<Series>,
+    /// What its pods run.
+    pub version: Option<Version>,
+    /// The share of its error budget that was left at the last time within an hour that it was told.
+    pub error_budget: Option<f64>,
     /// When demand was cut short.
     pub censored: Censored,
     /// What besides the demand could not be asked for, and why.

@@ -17,6 +17,7 @@
 
 pub mod argocd;
 pub mod calendar;
+mod capacity;
 pub mod censored;
 pub mod cluster;
 mod cores;
@@ -52,10 +53,11 @@ pub mod windows;
 pub mod workload;
 
 pub use calendar::Calendar;
+pub use capacity::{CpuCost, Knee, LearnedCapacity, OfVersion};
 pub use censored::{Cause, Censored};
 pub use cores::{BATCH, on_all_cores};
 pub use demand::Demand;
-pub use deploys::{Deploys, NotNow};
+pub use deploys::{Deploys, NotNow, Settled};
 pub use edit::{Edited, Group, Mend, Moved, NewFile, OverlayEdit, Proven, ProvenEdit, Reached, Sited};
 pub use field::{Direction, Field, Mark, Metric, Part, Rhythm};
 pub use forecast::{Analogue, Borrowed, Forecast, Foreseen, Window};

@@ -1,9 +1,15 @@
-# Where the error budget is burnt, nothing is taken away.
+# Where the error budget is burnt, or cannot be read, nothing is taken away.
 package prescale.gate.error_budget
 
 import rego.v1
 
 hold contains "its error budget is used up: it is not scaled in" if {
 	input.change.direction == "fall"
+	is_number(input.slo.budget)
 	input.slo.budget <= 0
+}
+
+hold contains "its error budget cannot be read: it is not scaled in" if {
+	input.change.direction == "fall"
+	is_null(input.slo.budget)
 }

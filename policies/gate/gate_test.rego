@@ -112,6 +112,8 @@ test_a_burnt_budget_stops_scale_in if {
 	count(found) == 1
 	none := data.prescale.gate.error_budget.hold with input as object.union(fall, {"slo": {"budget": 0.1}}) with data.prescale.settings as settings
 	count(none) == 0
+	unknown := data.prescale.gate.error_budget.hold with input as object.union(fall, {"slo": {"budget": null}}) with data.prescale.settings as settings
+	unknown == {"its error budget cannot be read: it is not scaled in"}
 }
 
 test_one_pod_can_always_be_moved if {

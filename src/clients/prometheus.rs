@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 
 pub use error::{Failure, PrometheusError};
-pub use settings::{BasicAuth, Cluster, Jobs, RequestMetric, Settings, WorkloadLabels, quoted};
+pub use settings::{BasicAuth, Cluster, Jobs, LatencyMetric, RequestMetric, Settings, WorkloadLabels, quoted};
 
 use super::clock;
 use super::secret::Secret;

@@ -400,6 +400,7 @@ mod tests {
             changed: vec![],
             held: vec!["unchanged".into()],
             commit: None,
+            settled: None,
         }
     }
 

@@ -1,9 +1,10 @@
 //! History from files: `<folder>/<namespace>/<workload>/<signal>.csv`, and OpenMetrics text (`*.om`, `*.openmetrics`, `*.txt`) in the folder.
 //!
 //! CSV is `timestamp,value`, the timestamp in epoch seconds or RFC 3339. Besides the signals (`cpu`, `memory`, `requests`, `queue`, `promql`) there may
-//! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv` and `restarts.csv`; and, of what cuts demand short,
+//! be `cpu.<container>.csv` and `memory.<container>.csv` of the busiest pod, `ready.csv`, `restarts.csv` and `latency.csv` (its 95th percentile);
+//! and, of what cuts demand short,
 //! `at-maximum.csv` (1 while the HPA asks for its maximum), `pending.csv` (pods that found no node), `throttled.csv` (the share of CPU periods)
-//! and `errors.csv` (the share of requests that failed). A CSV file wins over the text.
+//! and `errors.csv` (the share of requests that failed); and `error-budget.csv`. A CSV file wins over the text.
 
 mod openmetrics;
 pub(super) mod table;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::censored::{at_maximum, censored};
+use super::version::version;
 use super::{History, Span, Wanted, in_words, slow_start};
 use crate::model::{Cause, HoldReason, Series, Signal, WorkloadId};
 use openmetrics::Metrics;
@@ -33,6 +35,7 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
             history.startup = slow_start(evidence.starts());
             history.restarts = evidence.restarts();
             history.ready = evidence.ready();
+            history.version = version(&evidence.images());
             history.hpa_min = evidence.gauge("kube_horizontalpodautoscaler_spec_min_replicas");
             history.hpa_max = evidence.gauge("kube_horizontalpodautoscaler_spec_max_replicas");
             let desired = evidence.gauge("kube_horizontalpodautoscaler_status_desired_replicas");
@@ -59,6 +62,7 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
             Some(("memory", container)) => &mut history.usage.entry(container.to_owned()).or_default().memory,
             None if name == "ready" => &mut history.ready,
             None if name == "restarts" => &mut history.restarts,
+            None if name == "latency" => &mut history.latency,
             _ => continue,
         };
         match table::read(&file, span.coarse()) {
@@ -67,6 +71,16 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
         }
     }
     history.censored = censored(measured);
+    if wanted.error_budget.is_some() {
+        let lately = Span { history: 3600, ..span.coarse() };
+        let file = folder_of(path, &wanted.id).map(|folder| folder.join("error-budget.csv")).filter(|file| file.exists());
+        let told = file.map_or(Ok(None), |file| table::read(&file, lately));
+        match told.map(|series| series?.values().iter().rev().copied().find(|left| left.is_finite())) {
+            Ok(Some(left)) => history.error_budget = Some(left),
+            Ok(None) => history.troubles.push(failed(&format!("{} tells no error budget of the last hour", path.display()))),
+            Err(detail) => history.troubles.push(failed(&detail)),
+        }
+    }
     history
 }
 

@@ -6,6 +6,7 @@ use futures::{StreamExt, future, stream};
 
 use super::censored::{at_maximum, censored};
 use super::promql::{Measure, NEW, Scope};
+use super::version::version;
 use super::{History, Span, Wanted, in_words, slow_start};
 use crate::clients::prometheus::{LabelledSeries, Prometheus, Settings};
 use crate::model::{Cause, HoldReason, Series, Signal, WorkloadId};
@@ -17,6 +18,9 @@ const ALWAYS: [Measure; 6] =
 /// What cuts demand short, besides the HPA's maximum. A server may know nothing of it.
 const CENSORING: [(Measure, Cause); 3] =
     [(Measure::Pending, Cause::Pending), (Measure::Throttled, Cause::Throttled), (Measure::Errors, Cause::Errors)];
+
+/// What tells how much one replica carries, where that is learned. A server may know nothing of it.
+const LEARNING: [Measure; 2] = [Measure::Latency, Measure::Images];
 
 /// What a query gave, or why it gave nothing.
 type Answer = Result<Vec<LabelledSeries>, HoldReason>;
@@ -45,15 +49,29 @@ async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, sp
     }
     let scope = Scope { namespace: name, workloads: wanted.iter().map(|w| (w.id.kind, w.id.name.as_str())).collect() };
     let signals = || wanted.iter().flat_map(|wanted| &wanted.signals);
-    let measures: BTreeSet<Measure> = signals().filter_map(demand_measure).chain(ALWAYS).chain(censoring(prometheus.settings())).collect();
+    let learning = LEARNING.into_iter().filter(|measure| {
+        wanted.iter().any(|wanted| wanted.learns) && (*measure != Measure::Latency || !prometheus.settings().latency_metrics.is_empty())
+    });
+    let censoring = censoring(prometheus.settings());
+    let measures: BTreeSet<Measure> = signals().filter_map(demand_measure).chain(ALWAYS).chain(censoring).chain(learning).collect();
     let expressions: BTreeSet<&str> = signals().filter_map(Signal::expression).collect();
 
-    let (asked, own) = future::join(
+    let budgets: BTreeSet<&str> = wanted.iter().filter_map(|wanted| wanted.error_budget.as_deref()).collect();
+    let lately = Span { history: 3600, ..span.coarse() };
+
+    let (asked, own, budgets) = future::join3(
         future::join_all(measures.iter().map(async |&measure| (measure, ask(prometheus, measure, &scope, span).await))),
         future::join_all(expressions.iter().map(async |&expression| (expression, range(prometheus, expression, span).await))),
+        future::join_all(budgets.iter().map(async |&expression| (expression, range(prometheus, expression, lately).await))),
     )
     .await;
-    let answers = Answers { measured: asked.into_iter().collect(), own: own.into_iter().collect(), prometheus, span };
+    let answers = Answers {
+        measured: asked.into_iter().collect(),
+        own: own.into_iter().collect(),
+        budgets: budgets.into_iter().collect(),
+        prometheus,
+        span,
+    };
     wanted.into_iter().map(|wanted| (wanted.id.clone(), answers.history(wanted))).collect()
 }
 
@@ -101,6 +119,7 @@ async fn range(prometheus: &Prometheus, query: &str, span: Span) -> Answer {
 struct Answers<'a> {
     measured: BTreeMap<Measure, Answer>,
     own: BTreeMap<&'a str, Answer>,
+    budgets: BTreeMap<&'a str, Answer>,
     prometheus: &'a Prometheus,
     span: Span,
 }
@@ -118,6 +137,10 @@ impl Answers<'_> {
         history.startup = slow_start(self.of(Measure::Startup, id).flat_map(|series| series.samples.iter().map(|(_, s)| *s)).collect());
         history.restarts = self.by(Measure::Restarts, id, "").remove("");
         history.ready = self.by(Measure::Ready, id, "").remove("");
+        if wanted.learns {
+            history.latency = self.first_of(Measure::Latency, id);
+            history.version = version(&self.images(id));
+        }
         let mut bounds = self.by(Measure::Bounds, id, "bound");
         (history.hpa_min, history.hpa_max) = (bounds.remove("min"), bounds.remove("max"));
         let at_maximum = at_maximum(bounds.remove("desired").as_ref(), history.hpa_min.as_ref(), history.hpa_max.as_ref());
@@ -127,8 +150,34 @@ impl Answers<'_> {
         }
         history.censored = censored(measured);
         let asked = ALWAYS.into_iter().chain(censoring(self.prometheus.settings()));
-        history.troubles = asked.filter_map(|measure| self.measured[&measure].as_ref().err().cloned()).collect();
+        let asked = asked.chain(LEARNING.into_iter().filter(|_| wanted.learns));
+        history.troubles = asked.filter_map(|measure| self.measured.get(&measure)?.as_ref().err().cloned()).collect();
+        if let Some(expression) = &wanted.error_budget {
+            match self.budget(expression) {
+                Ok(left) => history.error_budget = Some(left),
+                Err(trouble) => history.troubles.push(trouble),
+            }
+        }
         history
+    }
+
+    /// What an expression gave last; it may be below zero, where a series cannot be.
+    fn budget(&self, expression: &str) -> Result<f64, HoldReason> {
+        let failed =
+            |detail: String| HoldReason::SourceFailed { detail: format!("its error budget is not known, since `{expression}` {detail}") };
+        match self.budgets[expression].as_ref().map_err(Clone::clone)?.as_slice() {
+            [one] => one
+                .samples
+                .iter()
+                .rev()
+                .map(|(_, left)| *left)
+                .find(|left| left.is_finite())
+                .ok_or_else(|| failed("gave no number".to_owned())),
+            [] => Err(failed("gave nothing in the last hour".to_owned())),
+            several => {
+                Err(failed(format!("gives {} series where one is needed: aggregate them, for instance with `min(…)`", several.len())))
+            }
+        }
     }
 
     fn demand(&self, id: &WorkloadId, signal: &Signal) -> Result<Series, HoldReason> {
@@ -168,8 +217,17 @@ impl Answers<'_> {
             Measure::Requests | Measure::Errors => {
                 self.prometheus.settings().request_metrics.iter().find_map(|counter| found.remove(&counter.metric))
             }
+            Measure::Latency => self.prometheus.settings().latency_metrics.iter().find_map(|histogram| found.remove(&histogram.metric)),
             _ => found.remove(""),
         }
+    }
+
+    /// When each image of a workload was seen, by container and image.
+    fn images(&self, id: &WorkloadId) -> BTreeMap<(String, String), Series> {
+        let grid = grid_of(Measure::Images, self.span);
+        let label = |found: &LabelledSeries, label: &str| found.labels.get(label).cloned().unwrap_or_default();
+        let seen = self.of(Measure::Images, id);
+        seen.filter_map(|found| Some(((label(found, "container"), label(found, "image")), series(found, grid)?))).collect()
     }
 
     /// The series of a workload, by the value of a label (the empty text where it is not set).

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::clients::prometheus::{Cluster, RequestMetric, Settings, quoted};
+use crate::clients::prometheus::{Cluster, LatencyMetric, RequestMetric, Settings, WorkloadLabels, quoted};
 use crate::model::WorkloadKind;
 
 /// What can be learned of the workloads of a namespace.
@@ -37,6 +37,10 @@ pub(super) enum Measure {
     Throttled,
     /// The share of requests that failed; a label `metric` tells which counter says so.
     Errors,
+    /// The 95th percentile of a workload's latency, in the unit of its histogram; a label `metric` tells which histogram says so.
+    Latency,
+    /// By `container` and `image`, whether a pod that is Ready runs it.
+    Images,
 }
 
 /// The workloads of one namespace.
@@ -67,6 +71,8 @@ impl Measure {
             Self::Pending => with_owners(&["kube_pod_status_unschedulable"]),
             Self::Throttled => with_owners(&["container_cpu_cfs_throttled_periods_total", "container_cpu_cfs_periods_total"]),
             Self::Errors => Self::Requests.metrics(settings),
+            Self::Latency => settings.latency_metrics.iter().map(|histogram| histogram.metric.clone()).collect(),
+            Self::Images => with_owners(&["kube_pod_container_info", "kube_pod_status_ready"]),
         }
     }
 
@@ -79,6 +85,8 @@ impl Measure {
             Self::Memory => q.by_workload("sum", "", &q.container_memory(None)),
             Self::ContainerMemory => q.by_workload("max", ", container", &q.container_memory(Some(step))),
             Self::Requests => q.requests(|_| Some("")),
+            Self::Latency => q.latency(),
+            Self::Images => q.images(),
             Self::Ready => {
                 q.by_workload("sum", "", &format!("max by (namespace, pod) ({})", q.pods("kube_pod_status_ready", "condition=\"true\"")))
             }
@@ -94,6 +102,13 @@ impl Measure {
             }
         }
     }
+}
+
+/// A counter, or the buckets of a histogram.
+struct Counter<'a> {
+    metric: &'a str,
+    matchers: String,
+    workload: Option<&'a WorkloadLabels>,
 }
 
 /// What all queries of a scope share.
@@ -118,28 +133,45 @@ impl Queries<'_> {
         }
     }
 
-    /// The counters for which there are `more` matchers side by side, each under its name in `metric`: those of pods, joined at once, and those
-    /// that name workloads themselves.
+    /// The counters of requests for which there are `more` matchers.
     fn requests<'s>(&'s self, more: impl Fn(&'s RequestMetric) -> Option<&'s str>) -> String {
+        let counters = self.settings.request_metrics.iter().filter_map(|counter| {
+            let more = more(counter)?;
+            let both = if counter.matchers.is_empty() || more.is_empty() { "" } else { "," };
+            let matchers = format!("{}{both}{more}", counter.matchers);
+            Some(Counter { metric: &counter.metric, matchers, workload: counter.workload.as_ref() })
+        });
+        self.rates(counters, "")
+    }
+
+    fn latency(&self) -> String {
+        let histograms = self.settings.latency_metrics.iter().map(|LatencyMetric { metric, matchers, workload }| Counter {
+            metric,
+            matchers: matchers.clone(),
+            workload: workload.as_ref(),
+        });
+        format!("histogram_quantile(0.95,\n{})", self.rates(histograms, ", le"))
+    }
+
+    /// Rates of counters side by side, each under its name in `metric` and by `labels`: those of pods, joined at once, and those that name
+    /// workloads themselves.
+    fn rates<'s>(&self, counters: impl Iterator<Item = Counter<'s>>, labels: &str) -> String {
         let (mut of_pods, mut of_workloads) = (Vec::new(), Vec::new());
-        for request_metric in &self.settings.request_metrics {
-            let RequestMetric { metric, matchers, workload, .. } = request_metric;
-            let Some(more) = more(request_metric) else { continue };
+        for Counter { metric, matchers, workload } in counters {
             let marked = |rate: &str| format!("label_replace({rate}, \"metric\", {}, \"\", \"\")", quoted(metric));
-            if let Some(labels) = workload {
-                let here = format!("{}={}", labels.namespace, quoted(self.scope.namespace));
-                let names = format!("{}=~{}", labels.name, alternatives(self.names(|_| true)));
-                let counter = selector(metric, &[self.cluster(), here, names, matchers.clone(), more.to_owned()]);
-                let rate = format!("sum by ({}) (rate({counter}[{}s]))", labels.name, self.window);
-                of_workloads.push(marked(&format!("sum by (workload) ({})", renamed(&rate, &labels.name, "workload"))));
+            if let Some(named) = workload {
+                let here = format!("{}={}", named.namespace, quoted(self.scope.namespace));
+                let names = format!("{}=~{}", named.name, alternatives(self.names(|_| true)));
+                let counter = selector(metric, &[self.cluster(), here, names, matchers]);
+                let rate = format!("sum by ({}{labels}) (rate({counter}[{}s]))", named.name, self.window);
+                of_workloads.push(marked(&format!("sum by (workload{labels}) ({})", renamed(&rate, &named.name, "workload"))));
             } else {
-                let both = if matchers.is_empty() || more.is_empty() { "" } else { "," };
-                let counter = self.of_pods(metric, None, &format!("{matchers}{both}{more}"));
-                of_pods.push(marked(&format!("sum by (namespace, pod) (rate({counter}[{}s]))", self.window)));
+                let counter = self.of_pods(metric, None, &matchers);
+                of_pods.push(marked(&format!("sum by (namespace, pod{labels}) (rate({counter}[{}s]))", self.window)));
             }
         }
         if !of_pods.is_empty() {
-            of_workloads.insert(0, self.by_workload("sum", ", metric", &format!("({})", of_pods.join("\n  or "))));
+            of_workloads.insert(0, self.by_workload("sum", &format!(", metric{labels}"), &format!("({})", of_pods.join("\n  or "))));
         }
         of_workloads.join("\nor\n")
     }
@@ -180,6 +212,13 @@ impl Queries<'_> {
         let gauge = self.pods("kube_pod_status_unschedulable", "");
         let homeless = |when: &str| format!("max by (namespace, pod) ({gauge}{when}) == 1");
         self.by_workload("sum", "", &format!("({} and {})", homeless(""), homeless(&format!(" offset {step}s"))))
+    }
+
+    /// A pod that failed stays for a while with its old image: only what is Ready counts.
+    fn images(&self) -> String {
+        let ready = format!("max by (namespace, pod) ({}) == 1", self.pods("kube_pod_status_ready", "condition=\"true\""));
+        let images = format!("max by (namespace, pod, container, image) ({})", self.pods("kube_pod_container_info", ""));
+        self.by_workload("max", ", container, image", &format!("({images}\n  and on (namespace, pod) ({ready}))"))
     }
 
     fn throttled(&self) -> String {
@@ -360,6 +399,29 @@ mod tests {
               * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
                   label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
             )"#]].assert_eq(&Measure::Startup.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 3600));
+    }
+
+    #[test]
+    fn what_a_replica_carries_is_told_by_latency_and_images() {
+        let query = |measure: Measure| measure.query(&Settings::default(), &only(WorkloadKind::StatefulSet), 300);
+        expect![[r#"
+            histogram_quantile(0.95,
+            sum by (owner_kind, workload, metric, le) (
+              (label_replace(sum by (namespace, pod, le) (rate(http_request_duration_seconds_bucket{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_request_duration_seconds_bucket", "", "")
+              or label_replace(sum by (namespace, pod, le) (rate(http_server_request_duration_seconds_bucket{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "http_server_request_duration_seconds_bucket", "", "")
+              or label_replace(sum by (namespace, pod, le) (rate(grpc_server_handling_seconds_bucket{namespace="shop",pod=~"(?:web).*"}[300s])), "metric", "grpc_server_handling_seconds_bucket", "", ""))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )
+            or
+            label_replace(sum by (workload, le) (label_replace(sum by (destination_workload, le) (rate(istio_request_duration_milliseconds_bucket{destination_workload_namespace="shop",destination_workload=~"web",reporter="destination"}[300s])), "workload", "$1", "destination_workload", "(.*)")), "metric", "istio_request_duration_milliseconds_bucket", "", ""))"#]].assert_eq(&query(Measure::Latency));
+        expect![[r#"
+            max by (owner_kind, workload, container, image) (
+              (max by (namespace, pod, container, image) (kube_pod_container_info{namespace="shop",pod=~"(?:web).*"})
+              and on (namespace, pod) (max by (namespace, pod) (kube_pod_status_ready{namespace="shop",pod=~"(?:web).*",condition="true"}) == 1))
+              * on (namespace, pod) group_left(owner_kind, workload) max by (namespace, pod, owner_kind, workload) (
+                  label_replace(kube_pod_owner{namespace="shop",pod=~"(?:web).*",owner_kind="StatefulSet",owner_name=~"web"}, "workload", "$1", "owner_name", "(.*)"))
+            )"#]].assert_eq(&query(Measure::Images));
     }
 
     #[test]

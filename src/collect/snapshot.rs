@@ -9,8 +9,8 @@ use crate::model::argocd::Tracking;
 use crate::model::cluster::Live;
 use crate::model::lead::{Lead, Stage};
 use crate::model::policy::{Driver, delta};
-use crate::model::snapshot::Driven;
-use crate::model::{HoldReason, NoStudy, Observed, Record, RepoPath, Shard, Signal, Snapshot, Tree, WorkloadId};
+use crate::model::snapshot::{Driven, Effort};
+use crate::model::{Deploys, HoldReason, NoStudy, Observed, Record, RepoPath, Settled, Shard, Signal, Snapshot, Tree, WorkloadId};
 
 use super::argocd::{self, Tracked};
 use super::cluster::Reader;
@@ -48,16 +48,21 @@ pub async fn snapshot(
     cluster.argocd = argocd::beside(cluster.argocd, tree);
     let deploys = argocd::deploys(&cluster.argocd, tracked, now);
     // Two overlays may render one workload.
-    let mut signals: BTreeMap<&WorkloadId, BTreeSet<Signal>> = BTreeMap::new();
+    let mut wanted: BTreeMap<&WorkloadId, Wanted> = BTreeMap::new();
     for governed in &governed {
-        let wanted = signals.entry(&governed.rendered.id).or_default();
+        let id = &governed.rendered.id;
+        let none = || Wanted { id: id.clone(), signals: BTreeSet::new(), learns: false, error_budget: None };
+        let wanted = wanted.entry(id).or_insert_with(none);
+        wanted.error_budget.clone_from(&governed.policy.spec.error_budget);
         for driver in governed.policy.spec.drivers() {
-            wanted.extend(is_learned(&driver).then_some(Signal::Cpu));
-            wanted.insert(driver.signal);
+            wanted.learns |= is_learned(&driver);
+            wanted.signals.extend(is_learned(&driver).then_some(Signal::Cpu));
+            wanted.signals.insert(driver.signal);
         }
     }
-    let wanted: Vec<Wanted> = signals.into_iter().map(|(id, signals)| Wanted { id: id.clone(), signals }).collect();
+    let wanted: Vec<Wanted> = wanted.into_values().collect();
     let histories = histories(source, &wanted, now, delta(settings.history), delta(settings.step)).await;
+    let settled = settled(&past);
     let workloads = governed
         .into_iter()
         .map(|governed| {
@@ -68,20 +73,20 @@ pub async fn snapshot(
                 let demand = history.demand.get(&signal).cloned().unwrap_or_else(nothing);
                 Driven { signal, capacity: capacity_per_replica, demand, study: Err(NoStudy::NotYet) }
             };
-            let is_learned = governed.policy.spec.drivers().iter().any(is_learned);
-            let cpu = history.demand.get(&Signal::Cpu).filter(|_| is_learned).and_then(|cpu| cpu.as_ref().ok()).cloned();
-            let pods = history.ready.as_ref().and_then(|ready| {
-                let measured = ready.values().iter().filter(|pods| pods.is_finite());
-                let (sum, count) = measured.fold((0.0, 0.0), |(sum, count), pods| (sum + pods, count + 1.0));
-                (count > 0.0).then(|| sum / count)
-            });
             let signals = governed.policy.spec.drivers().into_iter().map(driven).collect();
-            let History { usage, startup, restarts, troubles, censored, .. } = history;
+            let cpu = history.demand.get(&Signal::Cpu).and_then(|cpu| cpu.as_ref().ok()).cloned();
+            let History { usage, startup, restarts, ready, latency, version, error_budget, troubles, censored, .. } = history;
+            let effort = Effort { cpu, ready, latency, version };
+            let is_learned = governed.policy.spec.drivers().iter().any(is_learned);
             let live = cluster.workloads.get(&governed.rendered.id).cloned();
             let deploys = deploys.get(&governed.overlay).cloned().unwrap_or_default();
-            let syncs = deploys.iter().find(|deploys| deploys.tracking == Tracking::Tracked).map_or(&[][..], |deploys| &deploys.syncs);
+            let tracked = deploys.iter().find(|deploys| deploys.tracking == Tracking::Tracked);
+            let before = settled.get(&(&governed.overlay, &governed.rendered.id)).map_or(&[][..], |settled| settled);
+            let now = tracked.and_then(Deploys::settled).filter(|now| before.last().is_none_or(|last| last.commit != now.commit));
+            let healthy: Vec<f64> = before.iter().copied().chain(now.as_ref()).map(|settled| f64::from(settled.seconds)).collect();
+            let lead = live.as_ref().map(Live::lead).unwrap_or_default();
             Observed {
-                lead: Lead { sync: Stage::of(syncs), ..live.as_ref().map(Live::lead).unwrap_or_default() },
+                lead: Lead { sync: tracked.and_then(|deploys| Stage::of(&deploys.syncs)), healthy: Stage::of(&healthy), ..lead },
                 live,
                 deploys,
                 overlay: governed.overlay,
@@ -89,9 +94,9 @@ pub async fn snapshot(
                 policy: governed.policy,
                 origins: governed.origins,
                 signals,
+                error_budget,
                 censored,
-                cpu,
-                pods,
+                effort: if is_learned { effort } else { Effort::default() },
                 usage,
                 startup,
                 restarts,
@@ -104,7 +109,21 @@ pub async fn snapshot(
     Ok(Snapshot { now, workloads, shard, elsewhere, amiss, past, base: tracked.base.to_owned(), cluster, notices })
 }
 
-/// Whether what a replica carries of it is learned from CPU.
+/// How long the Application of each workload took to become Healthy after each sync, as the first run saw that came after it: one that was unwell
+/// and became well again later tells nothing of the sync.
+fn settled(past: &[Record]) -> BTreeMap<(&RepoPath, &WorkloadId), Vec<&Settled>> {
+    let mut all: BTreeMap<_, Vec<&Settled>> = BTreeMap::new();
+    for record in past {
+        let (Some(overlay), Some(now)) = (&record.overlay, &record.settled) else { continue };
+        let settled = all.entry((overlay, &record.workload)).or_default();
+        if settled.last().is_none_or(|last| last.commit != now.commit) {
+            settled.push(now);
+        }
+    }
+    all
+}
+
+/// Whether what a replica carries of it is learned.
 fn is_learned(driver: &Driver) -> bool {
     driver.capacity_per_replica.is_none() && !matches!(driver.signal, Signal::Cpu | Signal::Memory)
 }

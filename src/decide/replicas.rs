@@ -6,12 +6,12 @@ use crate::model::plan::Outlook;
 use crate::model::policy::DEFAULT_PRICE;
 use crate::model::snapshot::Driven;
 use crate::model::{
-    Aim, Bytes, Demand, Field, Forecast, Foreseen, HoldReason, Limit, Millicores, ObjectRef, Observed, Reason, Resource, Scaler, Signal,
-    Snapshot, Value,
+    Aim, Bytes, Demand, Deploys, Field, Forecast, Foreseen, HoldReason, LearnedCapacity, Limit, Millicores, ObjectRef, Observed, Reason,
+    Resource, Scaler, Signal, Snapshot, Value,
 };
 
 use super::guards::{self, Deferral, Past};
-use super::learned::{Learned, learn};
+use super::learned::learn;
 use super::tuning::{hpa_of, minutes, resource_of, stabilization};
 use super::{Carrier, Curve, Decision, Hpa, Need, Sizes, live, object_of, replicas_for, staffed, worth};
 
@@ -46,7 +46,7 @@ struct Asked<'a> {
     /// Where its price comes from.
     priced: Option<Reason>,
     /// Where what one replica carries comes from, where no policy says.
-    learned: Option<Learned>,
+    learned: Option<LearnedCapacity>,
     /// Replicas that are spare by policy.
     spare: u32,
 }
@@ -120,6 +120,7 @@ fn ask<'a>(
         study: driven.study.as_ref().ok().cloned(),
         unstudied: driven.study.as_ref().err().cloned(),
         lead: workload.lead,
+        settled: workload.deploys.iter().find_map(Deploys::settled),
         hindsight: past.hindsight(history, *window, snapshot.now).filter(|_| workload.signals.len() == 1 && borrowed.is_none()),
     };
     Ok(Asked { outlook, forecast, reactive, priced, learned, spare: needed - replicas })
@@ -151,14 +152,7 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         demand: outlook.peak,
         capacity: *capacity,
     }];
-    reasons.extend(learned.map(|Learned { cost, idle, usable, explained, hours, .. }| Reason::CapacityLearned {
-        capacity: *capacity,
-        cost,
-        idle,
-        usable,
-        explained,
-        hours,
-    }));
+    reasons.extend(learned.clone().map(Reason::CapacityLearned));
     reasons.extend(outlook.sibling.clone().map(Reason::Borrowed));
     reasons.extend(priced.clone());
     reasons.extend(reactive.map(|hpa| Reason::UnderHpa { target: hpa.target * capacity, signal: signal.clone() }));

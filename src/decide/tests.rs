@@ -6,7 +6,7 @@ use crate::model::Lead;
 use crate::model::origin::Origins;
 use crate::model::policy::{API_VERSION, Delivery};
 use crate::model::record::RecordedChange;
-use crate::model::snapshot::{Driven, Usage};
+use crate::model::snapshot::{Driven, Effort, Usage};
 use crate::model::{
     Aim, Analogue, Bytes, Cause, Censored, Container, Demand, Direction, Forecast, Hpa, HpaMetric, HpaSetting, Metric, Millicores, NoStudy,
     Place, Record, RenderedWorkload, RepoPath, Resource, Rhythm, Route, ScaledObject, Scaler, ScalingPolicy, Series, Signal, Site,
@@ -75,8 +75,8 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
         restarts: None,
         troubles: vec![],
         startup: None,
-        cpu: None,
-        pods: None,
+        effort: Effort::default(),
+        error_budget: None,
         lead: Lead::default(),
         live: None,
         deploys: vec![],
@@ -123,6 +123,7 @@ fn moved(minutes: i64, commit: Option<&str>) -> Record {
         model: None,
         peak: None,
         floor: None,
+        settled: None,
         changed: vec![RecordedChange {
             overlay: RepoPath::parse("overlays/prod").unwrap(),
             object: object("Deployment"),

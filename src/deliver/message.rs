@@ -1,5 +1,7 @@
 //! Every word that people read in a commit. Pure.
 
+mod capacity;
+
 use std::fmt::Write as _;
 
 use super::{Did, Standing, Stay};
@@ -220,14 +222,7 @@ pub fn reason(reason: &Reason) -> String {
             format!("demand exceeds it in {} of 100 windows like this one, and what is there now in {}", share(*after), share(*before))
         }
         Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
-        Reason::CapacityLearned { capacity, cost, idle, usable, explained, hours } => format!(
-            "one replica carries {}, learned over {hours} h: {} of CPU each ({:.0} % explained), of the {} that it may use, less {} idle",
-            trimmed(*capacity, 2),
-            cores(*cost),
-            explained * 100.0,
-            cores(*usable),
-            cores(*idle)
-        ),
+        Reason::CapacityLearned(learned) => capacity::learned(learned),
         Reason::TakenBack { application, commit, since } => format!(
             "Argo CD's Application {application} is Degraded since {}, when it deployed {commit:.12}, which set this: it is taken back",
             since.format("%Y-%m-%d %H:%M UTC")

@@ -82,6 +82,7 @@ mod tests {
     use super::*;
     use crate::model::Lead;
     use crate::model::origin::Origins;
+    use crate::model::snapshot::Effort;
     use crate::model::{Censored, HoldReason, NoStudy, RenderedWorkload, RepoPath, Scaler, Signal, WorkloadId, WorkloadKind};
 
     const SETTINGS: Settings = Settings { every: TimeDelta::minutes(10), lead: TimeDelta::minutes(6) };
@@ -121,8 +122,8 @@ mod tests {
             restarts: None,
             troubles: vec![],
             startup: None,
-            cpu: None,
-            pods: None,
+            effort: Effort::default(),
+            error_budget: None,
             lead: Lead::default(),
             live: None,
             deploys: vec![],

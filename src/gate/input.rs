@@ -20,6 +20,7 @@ pub(super) struct Inputs<'a> {
     workloads: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
     live: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
     argocd: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
+    slo: BTreeMap<(&'a RepoPath, &'a WorkloadId), Json>,
     prices: Option<&'a Prices>,
     time: Json,
     plan: Json,
@@ -38,7 +39,9 @@ pub(super) fn of<'a>(plan: &'a Plan, snapshot: &'a Snapshot, prices: Option<&'a 
     let key = |one: &'a Observed| (&one.overlay, &one.rendered.id);
     let live = snapshot.workloads.iter().filter_map(|one| Some((key(one), live(one.live.as_ref()?)))).collect();
     let argocd = snapshot.workloads.iter().filter_map(|one| Some((key(one), argocd(one.deploys.first()?)))).collect();
-    let mut inputs = Inputs { outlooks, workloads, live, argocd, prices, time: time(plan.at, settings), plan: Json::Null };
+    let asked = snapshot.workloads.iter().filter(|one| one.policy.spec.error_budget.is_some());
+    let slo = asked.map(|one| (key(one), json!({"budget": one.error_budget.map(number)}))).collect();
+    let mut inputs = Inputs { outlooks, workloads, live, argocd, slo, prices, time: time(plan.at, settings), plan: Json::Null };
     inputs.plan = inputs.whole(plan, snapshot);
     inputs
 }
@@ -83,7 +86,7 @@ impl Inputs<'_> {
             "plan": self.plan,
             "cluster": self.live.get(&key),
             "argocd": self.argocd.get(&key),
-            "slo": null,
+            "slo": self.slo.get(&key),
         })
     }
 

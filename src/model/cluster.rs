@@ -173,10 +173,10 @@ impl Live {
             Stage::of(&seconds)
         };
         Lead {
-            sync: None,
             schedule: stage(|start| start.scheduled - start.created),
             start: stage(|start| start.started - start.scheduled),
             ready: stage(|start| start.ready - start.started),
+            ..Lead::default()
         }
     }
 }

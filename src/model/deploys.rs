@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Field;
 use super::argocd::{Application, Frozen, Health, Phase, Seen, Status, Sync, Tracking};
@@ -21,6 +21,16 @@ pub struct Deploys {
     pub alone: bool,
     /// How long after its commit each sync of late ended, in seconds, the oldest first.
     pub syncs: Vec<f64>,
+}
+
+/// How long it took an Application to become Healthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settled {
+    /// The commit that it had deployed; of several sources the commits, joined by `+`.
+    pub commit: String,
+    /// From the end of the sync on.
+    pub seconds: u32,
 }
 
 /// Why a change would not arrive, or not now.
@@ -130,6 +140,15 @@ impl Deploys {
         let last = status.history.last()?;
         let since = status.health_since.filter(|since| *since >= last.deployed)?;
         Some((since, &last.revisions))
+    }
+
+    /// How long after its last sync it became Healthy; `None` where it was well all the time, or is not, or became so an hour later, for which
+    /// something else was the reason.
+    pub fn settled(&self) -> Option<Settled> {
+        let status = self.application.status.as_ref().filter(|status| status.health == Health::Healthy)?;
+        let last = status.history.last()?;
+        let seconds = u32::try_from((status.health_since? - last.deployed).num_seconds()).ok()?;
+        (seconds <= 3600).then(|| Settled { commit: last.revisions.join("+"), seconds })
     }
 
     /// Whether the cluster itself told of it.

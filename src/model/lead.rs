@@ -47,12 +47,15 @@ pub struct Lead {
     pub start: Option<Stage>,
     /// From there to Ready.
     pub ready: Option<Stage>,
+    /// From the end of a sync until Argo CD calls the Application Healthy.
+    pub healthy: Option<Stage>,
 }
 
 impl Lead {
     /// The stages, by name.
     pub fn stages(&self) -> impl Iterator<Item = (&'static str, Stage)> {
-        let all = [("sync", self.sync), ("schedule", self.schedule), ("start", self.start), ("ready", self.ready)];
+        let all =
+            [("sync", self.sync), ("schedule", self.schedule), ("start", self.start), ("ready", self.ready), ("healthy", self.healthy)];
         all.into_iter().filter_map(|(name, stage)| Some((name, stage?)))
     }
 
@@ -61,9 +64,10 @@ impl Lead {
         Some(self.schedule?.p95 + self.start?.p95 + self.ready?.p95)
     }
 
-    /// From a commit to Ready pods; `None` where a stage is not known.
+    /// From a commit to Ready pods; `None` where a stage is not known. Where no pod's start was seen, an Application that becomes Healthy tells it.
     pub fn total(&self) -> Option<TimeDelta> {
-        Some(self.sync?.p95 + self.startup()?)
+        let start = self.startup().or_else(|| Some(self.healthy?.p95));
+        Some(self.sync?.p95 + start?)
     }
 }
 
@@ -150,9 +154,12 @@ mod tests {
     #[test]
     fn stages_add_up_where_all_are_known() {
         let stage = |seconds| Stage::of(&[seconds; 3]);
-        let pods = Lead { schedule: stage(1.0), start: stage(20.0), ready: stage(9.0), sync: None };
+        let pods = Lead { schedule: stage(1.0), start: stage(20.0), ready: stage(9.0), ..Lead::default() };
         assert_eq!((pods.startup(), pods.total()), (Some(TimeDelta::seconds(30)), None));
         assert_eq!(Lead { sync: stage(90.0), ..pods }.total(), Some(TimeDelta::seconds(120)));
         assert_eq!(Lead { ready: None, ..pods }.startup(), None);
+        let seen = Lead { sync: stage(90.0), healthy: stage(45.0), ..Lead::default() };
+        assert_eq!((seen.startup(), seen.total()), (None, Some(TimeDelta::seconds(135))));
+        assert_eq!(Lead { sync: stage(90.0), healthy: stage(45.0), ..pods }.total(), Some(TimeDelta::seconds(120)), "pods tell it better");
     }
 }

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Borrowed, Bytes, Field, HoldReason, Lead, Millicores, NoStudy, ObjectRef, Place, Rates, Reason, RepoPath, Signal, Study, Value, Window,
-    WorkloadId,
+    Borrowed, Bytes, Field, HoldReason, Lead, Millicores, NoStudy, ObjectRef, Place, Rates, Reason, RepoPath, Settled, Signal, Study,
+    Value, Window, WorkloadId,
 };
 
 /// Which way a change travels.
@@ -168,6 +168,9 @@ pub struct Outlook {
     pub hindsight: Option<Hindsight>,
     /// What was measured of the way from a commit to Ready pods.
     pub lead: Lead,
+    /// How long after its last sync its Application became Healthy, where Argo CD tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
 }
 
 /// What will change and what is held back.

@@ -66,7 +66,7 @@ pub struct Spec {
     #[schemars(schema_with = "schema::signal")]
     pub signal: Option<Signal>,
     /// Demand that one replica can carry, in the signal's unit. Default for `cpu` and `memory`: the pod's request times the HPA's target
-    /// utilization, or times 0.7 without one. Of other signals but `queue` it is learned from CPU.
+    /// utilization, or times 0.7 without one. Of other signals but `queue` it is learned from CPU and latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_replica: Option<f64>,
     /// What drives it, where that is several signals, instead of the two fields above: the largest need wins.
@@ -81,6 +81,9 @@ pub struct Spec {
     /// What its capacity costs, instead of the configuration's prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Rates>,
+    /// A PromQL expression for the share of its error budget that is left, 0–1 and below zero where it is overspent. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<String>,
     /// From a decision to Ready pods. Default: what was measured or, until that is known, the configuration's `decision.leadTime`.
     #[serde(default, with = "duration_option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -453,7 +456,7 @@ mod tests {
 
     #[test]
     fn every_field_is_read() {
-        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false, minTarget: 50, maxTarget: 90, minStabilization: 5m, maxStabilization: 30m}, leadTime: 3m, staleAfter: 5m, \
+        let text = "{target: {kind: Rollout, name: web}, signal: {promql: 'sum(q)'}, capacityPerReplica: 5, shortfallPrice: 30, autoscaler: {tune: false, minTarget: 50, maxTarget: 90, minStabilization: 5m, maxStabilization: 30m}, leadTime: 3m, staleAfter: 5m, errorBudget: 'min(left)', \
             prices: {coreHour: 0.03, gibHour: 0.004}, \
             calendar: {timeZone: Europe/Berlin, holidays: [2026-12-25]}, \
             replicas: {min: 2, max: 9, stepUp: 0.5, stepDown: 0.1, coolDown: 1h, spare: 0.5, stabilization: 2h, changesPerDay: 6, raiseFromZero: true}, \
@@ -490,6 +493,7 @@ mod tests {
             ("autoscaler: {minTarget: 90, maxTarget: 80}", "minTarget (90) is above spec.autoscaler.maxTarget (80)"),
             ("autoscaler: {minStabilization: 10m, maxStabilization: 5m}", "minStabilization is longer than"),
             ("prices: {coreHour: -1, gibHour: 0}", "spec.prices.coreHour is -1"),
+            ("errorBudget: ' '", "spec.errorBudget is empty"),
             ("signal: {promql: ''}", "spec.signal.promql is empty"),
         ] {
             let problems = policy(&format!("{{target: {{name: web}}, {spec}}}")).unwrap().problems();

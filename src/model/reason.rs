@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::cluster::Vpa;
 use super::origin::Origin;
 use super::seconds;
-use super::{Borrowed, Cause, Input, NoStudy, NotNow, ObjectRef, Quantity, Refusal, Resource, Signal, VetoedBy};
+use super::{Borrowed, Cause, Input, LearnedCapacity, NoStudy, NotNow, ObjectRef, Quantity, Refusal, Resource, Signal, VetoedBy};
 
 /// Why a value is what it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,21 +90,8 @@ pub enum Reason {
         /// Why.
         message: String,
     },
-    /// What one replica carries was learned from the CPU that the workload used.
-    CapacityLearned {
-        /// What it carries, in the signal's unit.
-        capacity: f64,
-        /// CPU that a unit of demand costs, in cores.
-        cost: f64,
-        /// CPU that an idle replica takes, in cores.
-        idle: f64,
-        /// What a replica may use of its request, in cores.
-        usable: f64,
-        /// The share of CPU's variance that demand explains.
-        explained: f64,
-        /// How many hours stand behind it.
-        hours: u32,
-    },
+    /// What one replica carries was learned.
+    CapacityLearned(LearnedCapacity),
     /// An Application became Degraded by the change: it is taken back.
     TakenBack {
         /// The Application.

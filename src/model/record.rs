@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Field, ObjectRef, Plan, Proposed, Reason, RepoPath, Site, Sited, Value, WorkloadId};
+use super::{Field, ObjectRef, Plan, Proposed, Reason, RepoPath, Settled, Site, Sited, Value, WorkloadId};
 
 /// One line of the state's records: a workload of an overlay at a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Record {
     pub held: Vec<String>,
     /// The commit that carries the changes; absent when none was written.
     pub commit: Option<String>,
+    /// How long after its last sync its Application became Healthy, where Argo CD tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
 }
 
 /// A change as it was recorded: all that is needed to make it again, or to take it back.
@@ -142,10 +145,12 @@ impl Record {
             changed: Vec::new(),
             held: Vec::new(),
             commit: None,
+            settled: None,
         };
         for outlook in &plan.outlooks {
             let key = (&outlook.overlay, &outlook.workload);
             let record = records.entry(key).or_insert_with(|| blank(key));
+            record.settled.clone_from(&outlook.settled);
             // Of several signals the largest need wins.
             if record.floor.is_none_or(|floor| floor < outlook.floor) {
                 (record.model, record.peak, record.floor) = (Some(outlook.model.clone()), Some(outlook.peak), Some(outlook.floor));

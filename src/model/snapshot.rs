@@ -1,6 +1,6 @@
 //! All that is known when a run decides: demand, Git, past records, and what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -24,12 +24,12 @@ pub struct Observed {
     pub origins: Origins,
     /// What drives it, in the order of its policy; never empty.
     pub signals: Vec<Driven>,
-    /// CPU that its pods used together, in cores, where something needs it.
-    pub cpu: Option<Series>,
-    /// Pods that were Ready, on average over all of it.
-    pub pods: Option<f64>,
+    /// What its demand cost it, where what one replica carries is to be learned.
+    pub effort: Effort,
     /// What each container used, by name: of its busiest pod, in cores and in bytes.
     pub usage: BTreeMap<String, Usage>,
+    /// The share of its error budget that is left, where its policy tells how to ask and there is an answer.
+    pub error_budget: Option<f64>,
     /// When its demand was cut short.
     pub censored: Censored,
     /// Container restarts in each step, where they were measured.
@@ -64,6 +64,28 @@ impl Observed {
     pub fn is_measured(&self) -> bool {
         self.signals.iter().any(|driven| driven.demand.is_ok())
     }
+}
+
+/// What its demand cost a workload.
+#[derive(Clone, Debug, Default)]
+pub struct Effort {
+    /// CPU that its pods used together, in cores.
+    pub cpu: Option<Series>,
+    /// Pods that were Ready.
+    pub ready: Option<Series>,
+    /// The 95th percentile of its latency, in the unit of its histogram.
+    pub latency: Option<Series>,
+    /// What its pods run.
+    pub version: Option<Version>,
+}
+
+/// The images that a workload's pods run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The images, each once.
+    pub images: BTreeSet<String>,
+    /// Since when none but they ran, in epoch seconds; `None` where that is as long as is known.
+    pub since: Option<i64>,
 }
 
 /// What a container used.

@@ -474,6 +474,55 @@ fn the_way_from_a_commit_to_ready_pods_is_measured() {
 }
 
 #[test]
+fn how_long_an_application_takes_to_be_healthy_is_learned_from_run_to_run() {
+    let world = World::new();
+    world.small.configure("decision: {leadTime: 30m}\n");
+    let config = world.small.path().join("prescale.yaml");
+    let deep = std::fs::read_to_string(&config).unwrap().replace("url: 'file:", "depth: 0, url: 'file:");
+    std::fs::write(&config, deep).unwrap();
+    let at = |seconds: i64| start() - TimeDelta::minutes(50) + TimeDelta::seconds(seconds);
+    let mut application = world.application();
+    for run in 0..3_u32 {
+        let from = i64::from(run) * 600;
+        let commit = crate::support::git::commit_at(&world.small.bare(), "main", "notes.txt", &run.to_string(), at(from));
+        application = application.deployed(u64::from(run) + 2, &[&commit], at(from + 80), at(from + 90));
+        // Where it is not well as yet, or is since before the sync, that tells nothing.
+        for (minutes, health, seconds) in [(0, "Progressing", 95), (1, "Healthy", 60), (2, "Healthy", 120), (3, "Healthy", 130)] {
+            let mut seen = Json::from(application.clone().sync("Synced", &[&commit]).health(health));
+            seen["status"]["health"]["lastTransitionTime"] = json!(at(from + seconds).to_rfc3339());
+            world.api.put(seen);
+            world.small.run(i64::from(run) * 4 + minutes);
+        }
+    }
+    let explained = crate::support::shop::Ran::of(world.small.command("explain", 20).arg("shop/web"));
+    explained.says(0, &["sync 90 s", "healthy 30 s (mean 30 s, of 3); together 2 minutes"]);
+}
+
+#[test]
+fn nothing_is_scaled_in_without_an_error_budget() {
+    let small = Small::new(9, "signal: requests, capacityPerReplica: 10, errorBudget: 'min(left)'");
+    small.history("requests", |_| 55.0);
+    let settled = std::fs::read_to_string(small.path().join("prescale.yaml")).unwrap().replace("shipped: false", "shipped: true");
+    std::fs::write(small.path().join("prescale.yaml"), settled).unwrap();
+    let plan = |left: Option<f64>| {
+        let _ = std::fs::remove_file(small.path().join("history/shop/web/error-budget.csv"));
+        if let Some(left) = left {
+            small.history("error-budget", |_| left);
+        }
+        small.plan_json(0)
+    };
+    let says = |report: &Json, words: &str| report["held"].to_string().contains(words);
+    let burnt = plan(Some(0.0));
+    assert!(says(&burnt, "its error budget is used up: it is not scaled in") && changed(&burnt).is_empty(), "{burnt}");
+    let unknown = plan(None);
+    assert!(
+        says(&unknown, "its error budget cannot be read: it is not scaled in") && says(&unknown, "tells no error budget of the last hour")
+    );
+    let left = plan(Some(0.4));
+    assert!(!says(&left, "error budget"), "{left}");
+}
+
+#[test]
 fn what_degraded_an_application_is_taken_back() {
     let world = World::new();
     let tip = world.tip();
@@ -549,24 +598,6 @@ fn windows_and_freezes_keep_changes_for_later() {
     let small = Small::new(4, &format!("signal: requests, capacityPerReplica: 10, {freeze}"));
     small.history("requests", |_| 55.0);
     assert_eq!((held(&small.run(0)), small.replicas()), (vec![], 6), "a rise is allowed");
-}
-
-#[test]
-fn what_a_replica_carries_is_learned_from_cpu() {
-    let day = |minute: i64| 100.0 + 60.0 * (minute as f64 / 1440.0 * std::f64::consts::TAU).sin();
-    let small = Small::new(4, "signal: requests");
-    small.history("requests", day).history("cpu", |minute| 0.4 + 0.02 * day(minute)).history("ready", |_| 4.0);
-    assert_eq!(held(&small.run(0)), ["capacityUnknown"]);
-    small.plan(0).says(0, &["cannot be learned, since not every container requests CPU"]);
-    let file = git(&small.bare(), &["show", "main:overlays/prod/web.yaml"]) + "\n";
-    let file = file.replace("image: app:1", "image: app:1, resources: {requests: {cpu: 500m}}");
-    crate::support::git::commit_at(&small.bare(), "main", "overlays/prod/web.yaml", &file, start() - TimeDelta::hours(1));
-    // Of 350m that a replica may use, 100m are idle; a request takes 20m: 12.5 of them, in steps of 5 %.
-    let report = small.run(10);
-    let capacity = report["outlooks"][0]["capacity"].as_f64().unwrap();
-    assert!((11.5..=12.5).contains(&capacity), "{capacity}");
-    let because = report["changes"][0]["because"].to_string();
-    assert!(because.contains("20m of CPU each") && because.contains("of the 350m that it may use, less 100m idle"), "{because}");
 }
 
 /// The most memory that a process had, in MiB, and what it printed.

@@ -14,7 +14,12 @@ use crate::support::faulty_prometheus::{Answer, FaultyPrometheus};
 use crate::support::prometheus::{Guarded, RealPrometheus};
 
 pub(crate) fn workload(namespace: &str, kind: WorkloadKind, name: &str, signal: Signal) -> Wanted {
-    Wanted { id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() }, signals: [signal].into() }
+    Wanted {
+        id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() },
+        signals: [signal].into(),
+        learns: false,
+        error_budget: None,
+    }
 }
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -179,6 +184,42 @@ async fn a_real_server_tells_what_cut_demand_short() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_tells_latency_and_versions() {
+    let mut text = Exposition::default();
+    let from = |hours: i64| BEGIN + hours * HOUR;
+    let ready = |text: &mut Exposition, pod: &str, image: &str, span: std::ops::Range<i64>, is_ready: f64| {
+        let pod = format!("namespace=\"data\",pod=\"{pod}\"");
+        text.constant("kube_pod_owner", &format!("{pod},owner_kind=\"StatefulSet\",owner_name=\"db\""), span.clone(), 1.0);
+        text.constant("kube_pod_status_ready", &format!("{pod},condition=\"true\""), span.clone(), is_ready);
+        text.constant("kube_pod_container_info", &format!("{pod},container=\"pg\",image=\"{image}\""), span.clone(), 1.0);
+        // Of ten requests a second nine take up to 0.1 s, and all up to 0.5 s.
+        for (le, rate) in [("0.1", 9.0), ("0.5", 10.0), ("+Inf", 10.0)] {
+            text.counter("http_request_duration_seconds_bucket", &format!("{pod},le=\"{le}\""), span.clone(), rate);
+        }
+    };
+    ready(&mut text, "db-0", "pg:1", BEGIN..from(3), 1.0);
+    ready(&mut text, "db-1", "pg:2", from(3)..END + 60, 1.0);
+    // A pod that failed with the old image, and is still there.
+    ready(&mut text, "db-2", "pg:1", BEGIN..END + 60, 0.0);
+    let server = RealPrometheus::with(&text.text());
+    let source = source(Settings::at(&server.url));
+    let mut wanted = workload("data", WorkloadKind::StatefulSet, "db", Signal::Cpu);
+    let unasked = six_hours(&source, &[wanted.clone()]).await;
+    assert!(of(&unasked, "db").latency.is_none() && of(&unasked, "db").version.is_none(), "it learns nothing");
+    wanted.learns = true;
+    let histories = six_hours(&source, &[wanted]).await;
+    let db = of(&histories, "db");
+    assert!(db.troubles.is_empty(), "{:?}", db.troubles);
+    // The 95th of a hundred lies half-way between 0.1 and 0.5.
+    assert_near(at(db.latency.as_ref().unwrap(), 2.0), 0.3);
+    let version = db.version.as_ref().unwrap();
+    assert_eq!(version.images, ["pg:2".to_owned()].into());
+    // What was scraped once stands for five minutes more.
+    let since = version.since.unwrap() - from(3);
+    assert!((0..=600).contains(&since), "{since}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gap_stays_a_gap() {
     let server = RealPrometheus::with(&shop(&["east"]));
     for (signal, silence) in [(Signal::Cpu, 5.12), (Signal::Requests, 5.12), (Signal::Memory, 5.12)] {
@@ -232,6 +273,23 @@ async fn an_expression_of_the_users_own() {
     );
     let many = words(ask("container_memory_working_set_bytes * on (namespace) group_left kube_pod_owner").await);
     assert!(many.contains("many-to-many matching not allowed") && many.contains("set `metrics.prometheus.cluster`"), "{many}");
+
+    // The share of an error budget may be below zero, and is told of the last hour.
+    let budget = async |expression: &str| {
+        let mut wanted = workload("shop", WorkloadKind::Deployment, "web", Signal::Cpu);
+        wanted.error_budget = Some(expression.to_owned());
+        let history = six_hours(&source, &[wanted]).await.into_values().next().unwrap();
+        (history.error_budget, format!("{:?}", history.troubles))
+    };
+    assert_eq!(budget("vector(-0.25)").await.0, Some(-0.25));
+    for (expression, why) in [
+        ("no_such_metric", "gave nothing in the last hour"),
+        ("rate(http_requests_total[10m])", "series where one is needed"),
+        ("vector(1) / 0", "no number"),
+    ] {
+        let (left, trouble) = budget(expression).await;
+        assert!(left.is_none() && trouble.contains("its error budget is not known") && trouble.contains(why), "{expression}: {trouble}");
+    }
 
     // What else is known of the workload does not suffer.
     assert!(ask("sum(").await.usage.contains_key("app"));

@@ -50,7 +50,7 @@ fn inputs(count: usize) -> Vec<Json> {
                 "cost": of(&[json!(null), json!({"delta": 100, "currency": "EUR"}), json!({"delta": 100.6, "currency": "EUR"})]),
             },
             "time": {"in": {"UTC": {"local": "2026-11-16T07:00"}, "Europe/Berlin": {"local": of(&instants.map(|at| json!(at)))}}},
-            "slo": of(&[json!(null), json!({"budget": 0.5}), json!({"budget": 0}), json!({"budget": -0.1})]),
+            "slo": of(&[json!(null), json!({"budget": 0.5}), json!({"budget": null}), json!({"budget": 0}), json!({"budget": -0.1})]),
             "cluster": of(&[json!(null), json!({"pdb": null}), json!({"pdb": {"minAvailable": 4}})]),
         })
     };

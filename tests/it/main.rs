@@ -6,6 +6,7 @@ mod support;
 
 mod absurd_demand;
 mod bad_input;
+mod capacity;
 mod cli;
 mod cluster;
 mod collect_files;

@@ -7,7 +7,7 @@ const FULL: &str = "
 apiVersion: prescale.dev/v1alpha1
 kind: ScalingPolicy
 metadata: {name: web, namespace: shop}
-spec: {target: {name: web}, signal: cpu, capacityPerReplica: 1, signals: [{signal: cpu}], shortfallPrice: 100, objective: 0.005, leadTime: 6m, replicas: {max: 9, changesPerDay: 6},
+spec: {target: {name: web}, signal: cpu, capacityPerReplica: 1, signals: [{signal: cpu}], shortfallPrice: 100, errorBudget: 'min(left)', objective: 0.005, leadTime: 6m, replicas: {max: 9, changesPerDay: 6},
   prices: {coreHour: 1, gibHour: 1}, autoscaler: {minTarget: 5, maxTarget: 5, minStabilization: 5m, maxStabilization: 5m}}
 ";
 

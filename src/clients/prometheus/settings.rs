@@ -48,6 +48,10 @@ pub struct Settings {
     /// Counters of requests; of each workload the first that exists is used. Default: `http_requests_total`,
     /// `http_server_request_duration_seconds_count` (OpenTelemetry), `istio_requests_total`, `grpc_server_handled_total`.
     pub request_metrics: Vec<RequestMetric>,
+    /// Histograms of latency; of each workload the first that exists is used. Default: `http_request_duration_seconds_bucket`,
+    /// `http_server_request_duration_seconds_bucket` (OpenTelemetry), `istio_request_duration_milliseconds_bucket`,
+    /// `grpc_server_handling_seconds_bucket`.
+    pub latency_metrics: Vec<LatencyMetric>,
 }
 
 /// A user and a password.
@@ -100,6 +104,20 @@ pub struct RequestMetric {
     pub workload: Option<WorkloadLabels>,
 }
 
+/// A histogram of latency with classic buckets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LatencyMetric {
+    /// The name of its buckets.
+    pub metric: String,
+    /// Further matchers as in PromQL, for instance `handler!="/metrics"`. Default: none.
+    #[serde(default)]
+    pub matchers: String,
+    /// The labels that name the workload. Default: the labels `namespace` and `pod`, joined with the pod's owner.
+    #[serde(default)]
+    pub workload: Option<WorkloadLabels>,
+}
+
 /// The labels that name a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -147,6 +165,7 @@ impl Default for Settings {
             jobs: Jobs::default(),
             rate_window: Duration::from_secs(300),
             request_metrics: RequestMetric::usual(),
+            latency_metrics: LatencyMetric::usual(),
         }
     }
 }
@@ -164,10 +183,7 @@ impl RequestMetric {
             metric: "istio_requests_total".to_owned(),
             matchers: "reporter=\"destination\"".to_owned(),
             errors: "response_code=~\"5..\"".to_owned(),
-            workload: Some(WorkloadLabels {
-                namespace: "destination_workload_namespace".to_owned(),
-                name: "destination_workload".to_owned(),
-            }),
+            workload: Some(WorkloadLabels::of_istio()),
         };
         vec![
             by_pod("http_requests_total", "code=~\"5..\""),
@@ -175,6 +191,30 @@ impl RequestMetric {
             istio,
             by_pod("grpc_server_handled_total", "grpc_code=~\"DeadlineExceeded|Internal|ResourceExhausted|Unavailable\""),
         ]
+    }
+}
+
+impl LatencyMetric {
+    /// The histograms that are looked for where nothing else is said.
+    pub fn usual() -> Vec<Self> {
+        let by_pod = |metric: &str| Self { metric: metric.to_owned(), matchers: String::new(), workload: None };
+        let istio = Self {
+            metric: "istio_request_duration_milliseconds_bucket".to_owned(),
+            matchers: "reporter=\"destination\"".to_owned(),
+            workload: Some(WorkloadLabels::of_istio()),
+        };
+        vec![
+            by_pod("http_request_duration_seconds_bucket"),
+            by_pod("http_server_request_duration_seconds_bucket"),
+            istio,
+            by_pod("grpc_server_handling_seconds_bucket"),
+        ]
+    }
+}
+
+impl WorkloadLabels {
+    fn of_istio() -> Self {
+        Self { namespace: "destination_workload_namespace".to_owned(), name: "destination_workload".to_owned() }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::{Series, WorkloadId, WorkloadKind};
 const CPU: &str = "container_cpu_usage_seconds_total";
 const MEMORY: &str = "container_memory_working_set_bytes";
 const READY: &str = "kube_pod_status_ready";
+const CONTAINER: &str = "kube_pod_container_info";
 const RESTARTS: &str = "kube_pod_container_status_restarts_total";
 const READY_TIME: &str = "kube_pod_status_ready_time";
 const CREATED: &str = "kube_pod_created";
@@ -23,8 +24,8 @@ const HPA_INFO: &str = "kube_horizontalpodautoscaler_info";
 const HPA_MIN: &str = "kube_horizontalpodautoscaler_spec_min_replicas";
 const HPA_MAX: &str = "kube_horizontalpodautoscaler_spec_max_replicas";
 const HPA_DESIRED: &str = "kube_horizontalpodautoscaler_status_desired_replicas";
-const KEPT: [&str; 12] =
-    [CPU, MEMORY, READY, RESTARTS, READY_TIME, CREATED, POD_OWNER, REPLICA_SET_OWNER, HPA_INFO, HPA_MIN, HPA_MAX, HPA_DESIRED];
+const KEPT: [&str; 13] =
+    [CPU, MEMORY, READY, CONTAINER, RESTARTS, READY_TIME, CREATED, POD_OWNER, REPLICA_SET_OWNER, HPA_INFO, HPA_MIN, HPA_MAX, HPA_DESIRED];
 
 /// The window of rates, in seconds; a longer step widens it.
 const RATE_WINDOW: i64 = 300;
@@ -135,6 +136,17 @@ impl<'a> Evidence<'a> {
     pub(super) fn ready(&self) -> Option<Series> {
         let truly = |raw: &Raw| if raw.label("condition") == "true" { self.last(raw) } else { Vec::new() };
         self.sum(self.by_container(READY, truly))
+    }
+
+    /// When each image was seen, by container and image.
+    pub(super) fn images(&self) -> BTreeMap<(String, String), Series> {
+        let mut most: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+        for raw in self.named(CONTAINER) {
+            let last = self.last(raw);
+            let key = (raw.label("container").to_owned(), raw.label("image").to_owned());
+            raise(most.entry(key).or_insert_with(|| vec![f64::NAN; last.len()]), &last);
+        }
+        most.into_iter().filter_map(|(image, values)| Some((image, self.series(&values)?))).collect()
     }
 
     /// Container restarts in each step.

@@ -54,6 +54,7 @@ fn outlook(name: &str) -> Outlook {
         peak: 231.4,
         high: 240.0,
         capacity: 40.0,
+        settled: None,
         requests: (Millicores(500), Bytes(1 << 30)),
         prices: None,
         now: 3,

@@ -65,6 +65,9 @@ fn money(spec: &Spec, problems: &mut Problems) {
         );
         problems.must(spec.objective.is_none(), "spec.shortfallPrice and spec.objective are both given: keep one of them");
     }
+    if let Some(expression) = &spec.error_budget {
+        problems.must(!expression.trim().is_empty(), "spec.errorBudget is empty: give an expression, or remove it");
+    }
     if let Some(Share(share)) = spec.objective {
         problems.must(
             share > 0.0 && share < 1.0,

@@ -4,6 +4,7 @@ use super::*;
 use crate::model::Lead;
 use crate::model::origin::Origins;
 use crate::model::policy::Driver;
+use crate::model::snapshot::Effort;
 use crate::model::{Censored, Container, HpaMetric, Millicores, ObjectRef, RenderedWorkload, RepoPath, Scaler, WorkloadId, WorkloadKind};
 
 const SETTINGS: forecast::Settings = forecast::Settings { every: TimeDelta::minutes(30), lead: TimeDelta::minutes(6) };
@@ -68,8 +69,8 @@ fn workload(name: &str, spec: &str, demand: &Series, percent: Option<u32>) -> Ob
         restarts: None,
         troubles: vec![],
         startup: None,
-        cpu: None,
-        pods: None,
+        effort: Effort::default(),
+        error_budget: None,
         lead: Lead::default(),
         live: None,
         deploys: vec![],

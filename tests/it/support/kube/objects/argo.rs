@@ -10,6 +10,7 @@ use super::{AT, time, uid, yaml};
 const ARGOCD: &str = "argocd";
 
 /// An Application in the making. What names its sources comes before what happened to them.
+#[derive(Clone)]
 pub(crate) struct Application(Json);
 
 /// An Application of a folder at a branch, that is healthy and was never compared nor synced.
