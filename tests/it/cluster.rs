@@ -650,7 +650,8 @@ fn a_large_cluster_is_read_page_by_page() {
     assert!(memory < 300.0, "{memory} MiB");
 }
 
-/// A real API server, where `PRESCALE_TEST_KUBECONFIG` names one: it takes the shipped definition and Role, and answers as the fake does.
+/// A real API server, where `PRESCALE_TEST_KUBECONFIG` names one (as an admin): it takes the shipped manifests, and answers the shipped
+/// ServiceAccount as the fake does, page by page.
 #[test]
 fn a_real_api_server_answers_as_the_fake_does() {
     let Some(kubeconfig) = std::env::var_os("PRESCALE_TEST_KUBECONFIG") else {
@@ -659,10 +660,13 @@ fn a_real_api_server_answers_as_the_fake_does() {
     };
     let kubectl = |args: &[&str], input: &str| {
         let mut command = std::process::Command::new("kubectl");
-        let mut child = command.arg("--kubeconfig").arg(&kubeconfig).args(args).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let command = command.arg("--kubeconfig").arg(&kubeconfig).args(args).stdin(std::process::Stdio::piped());
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(child.stdin.as_mut().unwrap(), input.as_bytes()).unwrap();
         drop(child.stdin.take());
-        assert!(child.wait().unwrap().success(), "kubectl {args:?}");
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "kubectl {args:?}");
+        String::from_utf8(out.stdout).unwrap()
     };
     let namespaces =
         "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n{apiVersion: v1, kind: Namespace, metadata: {name: prescale}}\n";
@@ -689,16 +693,36 @@ fn a_real_api_server_answers_as_the_fake_does() {
         }
         kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &object.to_string());
     }
+    // The policy that counts is on the second page.
+    let nobody = |n: usize| {
+        let mut one = policy("nobody", &json!({"target": {"name": format!("nobody-{n}")}}));
+        one["metadata"] = json!({"name": format!("nobody-{n}"), "namespace": "shop"});
+        one
+    };
+    let many = json!({"apiVersion": "v1", "kind": "List", "items": (0..520).map(nobody).collect::<Vec<_>>()}).to_string();
+    kubectl(&["apply", "--server-side", "-f", "-"], &many);
     let world = World::new();
     git_remove_policy(&world);
     let config = world.small.path().join("prescale.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
-    let fake = world.small.path().join("kubeconfig");
-    std::fs::write(&config, text.replace(fake.to_str().unwrap(), kubeconfig.to_str().unwrap()).replace("timeout: 2s", "timeout: 30s"))
-        .unwrap();
+    std::fs::write(&config, text.replace("timeout: 2s", "timeout: 30s")).unwrap();
+    // As the shipped ServiceAccount, which may list, and nothing else.
+    let mut account: Json =
+        serde_json::from_str(&kubectl(&["config", "view", "--raw", "--minify", "--flatten", "--output", "json"], "")).unwrap();
+    account["users"][0]["user"] = json!({"token": kubectl(&["-n", "prescale", "create", "token", "prescale"], "").trim()});
+    std::fs::write(world.small.path().join("kubeconfig"), account.to_string()).unwrap();
     let report = world.small.run(0);
     assert_eq!(notices(&report), "");
     assert_eq!(changed(&report), ["replicas 5"], "{report}");
+    kubectl(&["delete", "--wait=false", "-f", "-"], &many);
+    for (verb, what) in
+        [("get", "secrets"), ("get", "configmaps"), ("create", "pods"), ("patch", "deployments.apps"), ("patch", "deployments.apps/scale")]
+    {
+        let mut command = std::process::Command::new("kubectl");
+        let command = command.arg("--kubeconfig").arg(world.small.path().join("kubeconfig"));
+        let answer = command.args(["auth", "can-i", verb, what, "--all-namespaces"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "no", "{verb} {what}");
+    }
 }
 
 #[test]
