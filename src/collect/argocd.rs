@@ -32,8 +32,9 @@ pub struct Tracked<'a> {
     pub committed: &'a (dyn Fn(&str) -> Option<Made> + Sync),
 }
 
-/// Lays what a commit says of Argo CD's objects under what the cluster says: a live one knows its own state.
-pub(super) fn beside(mut live: ArgoCd, tree: &Tree) -> ArgoCd {
+/// Lays what a commit says of Argo CD's objects under what the cluster says: a live one knows its own state. What its ApplicationSets would make is
+/// told by them, unless the cluster tells what they made.
+pub(super) fn beside(mut live: ArgoCd, tree: &Tree, tracked: Tracked<'_>) -> ArgoCd {
     let names = |names: Vec<&String>| names.into_iter().cloned().collect::<BTreeSet<String>>();
     let applications = names(live.applications.iter().map(|one| &one.name).collect());
     let projects = names(live.projects.iter().map(|one| &one.name).collect());
@@ -62,6 +63,17 @@ pub(super) fn beside(mut live: ArgoCd, tree: &Tree) -> ArgoCd {
             }
         }
     }
+    let folders: BTreeSet<RepoPath> = tree
+        .iter()
+        .flat_map(|(path, _)| std::iter::successors(Some(path.parent()), |folder| (*folder != RepoPath::root()).then(|| folder.parent())))
+        .collect();
+    let from_git = live.sets.iter().filter(|set| matches!(set.seen, Seen::Git(_)));
+    let made: Vec<Application> = from_git
+        .filter_map(|set| set.applications(tracked.repository, tracked.branch, &folders))
+        .flatten()
+        .filter(|one| live.applications.iter().all(|known| known.name != one.name))
+        .collect();
+    live.applications.extend(made);
     live
 }
 
@@ -120,7 +132,7 @@ pub(super) fn notices(argocd: &ArgoCd, tree: &Tree, tracked: Tracked<'_>, deploy
         let made = argocd.applications.iter().filter(|application| application.owner.as_ref() == Some(&set.name)).count();
         if made == 0 && !argocd.applications.iter().any(|application| application.seen == Seen::Cluster) {
             notices.push(format!(
-                "ApplicationSet {} makes Applications of this repository ({}), which are not known without the cluster: their state holds nothing",
+                "ApplicationSet {} makes Applications of this repository ({}), and Git alone does not tell which: their state holds nothing",
                 set.name,
                 set.generators.join(", ")
             ));

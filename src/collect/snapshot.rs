@@ -45,7 +45,7 @@ pub async fn snapshot(
         reader.workloads(&ids).await;
     }
     let mut cluster = reader.map(|reader| reader.cluster).unwrap_or_default();
-    cluster.argocd = argocd::beside(cluster.argocd, tree);
+    cluster.argocd = argocd::beside(cluster.argocd, tree, tracked);
     let deploys = argocd::deploys(&cluster.argocd, tracked, now);
     // Two overlays may render one workload.
     let mut wanted: BTreeMap<&WorkloadId, Wanted> = BTreeMap::new();

@@ -3,6 +3,7 @@
 //! They are read leniently, from the API server or from manifests in Git: what is absent, null or of an unknown value never fails. Texts that are
 //! absent are empty, unless a field says otherwise. The words are Argo CD's own.
 
+mod set;
 mod windows;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::{ObjectRef, Place, RepoPath};
 
+pub use set::ApplicationSet;
 pub use windows::{Frozen, SyncWindow, WindowKind, frozen};
 
 /// What a source without a `targetRevision` follows: the repository's default branch.
@@ -193,21 +195,6 @@ pub struct Hydration {
     pub hydrated: String,
 }
 
-/// An ApplicationSet: what makes Applications.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplicationSet {
-    /// Its name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The sources of its Applications, with `{{` in them where they differ.
-    pub sources: Vec<Source>,
-    /// The kinds of its generators, those within others too: `git`, `matrix`, …
-    pub generators: Vec<String>,
-    /// Where it was read.
-    pub seen: Seen,
-}
-
 /// An AppProject: when its Applications may be synced.
 #[derive(Clone, Debug)]
 pub struct Project {
@@ -288,19 +275,6 @@ impl Application {
             Tracking::Pinned { revision: revision.clone() }
         } else {
             Tracking::OtherBranch { revision: revision.clone() }
-        })
-    }
-}
-
-impl ApplicationSet {
-    /// Reads a document; `None` for what is no ApplicationSet.
-    pub fn read(document: &Value, seen: Seen) -> Option<Self> {
-        is(document, "ApplicationSet").then(|| Self {
-            name: owned(&document["metadata"]["name"]),
-            namespace: owned(&document["metadata"]["namespace"]),
-            sources: sources(&document["spec"]["template"]["spec"]),
-            generators: generators(&document["spec"]["generators"]),
-            seen,
         })
     }
 }

@@ -452,6 +452,34 @@ fn a_default_policy_stands_for_all() {
 }
 
 #[test]
+fn an_application_set_in_git_tells_what_it_deploys() {
+    let small = Small::new(4, "signal: requests, capacityPerReplica: 10");
+    small.history("requests", |_| 55.0);
+    let url = format!("file://{}", small.bare().display());
+    let set = |revision: &str, path: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {{name: shop, namespace: argocd}}\nspec:\n  goTemplate: true\n  generators: [{{git: {{repoURL: '{url}', \
+             revision: main, directories: [{{path: overlays/*}}]}}}}]\n  template:\n    metadata: {{name: 'shop-{{{{.path.basename}}}}'}}\n    spec: {{source: {{repoURL: '{url}', \
+             targetRevision: '{revision}', path: '{path}'}}}}\n"
+        )
+    };
+    let put = |text: &str| crate::support::git::commit_at(&small.bare(), "main", "argocd/set.yaml", text, start() - TimeDelta::hours(1));
+    put(&set("v1.2.3", "{{.path.path}}"));
+    assert_eq!(held(&small.plan_json(0)), ["argocd"]);
+    small.plan(0).says(0, &["shop-prod (of ApplicationSet shop)", "v1.2.3"]);
+    put(&set("main", "{{.path.path}}"));
+    let plan = small.plan_json(0);
+    assert_eq!(changed(&plan), ["replicas 6"]);
+    assert!(plan["changes"][0]["because"].to_string().contains("does not sync by itself"), "{plan}");
+    put(&set("main", "{{.values.path}}"));
+    let plan = small.plan_json(0);
+    assert!(
+        notices(&plan).contains("ApplicationSet shop makes Applications of this repository (git), and Git alone does not tell which"),
+        "{plan}"
+    );
+}
+
+#[test]
 fn the_way_from_a_commit_to_ready_pods_is_measured() {
     let world = World::new();
     let at = |minutes: i64, seconds: i64| start() - TimeDelta::minutes(minutes) + TimeDelta::seconds(seconds);

@@ -58,22 +58,30 @@ fn kustomizations(kind: &str) -> Vec<String> {
     of_kind.map(|path| path.trim_end_matches("/kustomization.yaml").to_owned()).collect()
 }
 
-/// Holds objects to the published schemas; the kinds that are not Kubernetes' own.
+/// Holds objects to the published schemas; the kinds that are not Kubernetes' own, but for Prescale's.
 fn validate(what: &str, text: &str) -> BTreeSet<String> {
-    KUBERNETES.iter().flat_map(|version| validate_as(version, what, text)).collect()
+    let others: BTreeSet<String> = KUBERNETES.iter().flat_map(|version| validate_as(version, what, text)).collect();
+    let is_other =
+        |object: &&Json| others.contains(&format!("{} {}", object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap()));
+    let lines = documents(text).iter().filter(is_other).map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let node_modules = root().join("target/test-tools/npm/node_modules");
+    let script = root().join("tests/support/definitions.mjs");
+    let said = said_of(Command::new("node").arg(script).arg(node_modules), &lines);
+    assert_eq!(said, "", "{what}");
+    others
+}
+
+/// What a validator says of this input.
+fn said_of(validator: &mut Command, input: &str) -> String {
+    let mut validator = validator.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    validator.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = validator.wait_with_output().unwrap();
+    assert!(output.status.success(), "{input}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn validate_as(version: &str, what: &str, text: &str) -> BTreeSet<String> {
-    let mut validator = Command::new("python3")
-        .args([root().join("tests/support/validate.py").to_str().unwrap(), version])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    validator.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = validator.wait_with_output().unwrap();
-    assert!(output.status.success(), "{what}");
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said_of(Command::new("python3").arg(root().join("tests/support/validate.py")).arg(version), text);
     let (errors, others) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
     assert_eq!(errors, "", "{what}, Kubernetes {version}");
     others.trim_start_matches("others:").split(',').map(|kind| kind.trim().to_owned()).filter(|kind| !kind.is_empty()).collect()
@@ -98,6 +106,21 @@ fn every_folder_renders_and_every_object_is_valid() {
     }
     let argocd = |kind: &str| format!("argoproj.io/v1alpha1 {kind}");
     assert_eq!(others, BTreeSet::from([argocd("AppProject"), argocd("Application"), argocd("ApplicationSet")]));
+}
+
+#[test]
+fn a_field_that_a_definition_does_not_have_is_told() {
+    let application = documents(&read("argocd/platform/keda.yaml")).into_iter().find(|object| object["kind"] == "Application").unwrap();
+    let validate = |object: &Json| std::panic::catch_unwind(|| validate("one", &object.to_string())).is_ok();
+    assert!(validate(&application));
+    for (at, field) in [("/spec", "sorce"), ("/spec/source", "targetRevison"), ("/spec/syncPolicy/automated", "prun")] {
+        let mut odd = application.clone();
+        odd.pointer_mut(at).unwrap()[field] = serde_json::json!("x");
+        assert!(!validate(&odd), "{at}/{field}");
+    }
+    let mut odd = application;
+    odd["spec"]["source"]["targetRevision"] = serde_json::json!(7);
+    assert!(!validate(&odd), "a number for a text");
 }
 
 /// Renders a folder of the tree with components, from a copy of it.
