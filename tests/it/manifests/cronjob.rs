@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::{documents, kustomizations, read, render, root, with_components};
 use crate::state_in_s3::S3;
+use crate::support::forge::Forge;
 use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
 use crate::support::shop::Ran;
 use crate::support::small::Small;
@@ -68,7 +69,10 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let small = Small::new(4, "signal: requests, capacityPerReplica: 10");
+        Self::with(Small::new(4, "signal: requests, capacityPerReplica: 10"))
+    }
+
+    fn with(small: Small) -> Self {
         let git = GitHttp::start(small.path());
         let volumes = tempfile::tempdir().unwrap();
         let node = Self { small, git, volumes };
@@ -77,7 +81,7 @@ impl Node {
         }
         std::fs::write(node.volume(SECRET).join("password"), PASSWORD).unwrap();
         node.configure(&node.git.url());
-        node.history();
+        node.history(2);
         node
     }
 
@@ -93,12 +97,12 @@ impl Node {
         std::fs::write(self.volume(CONFIG), text).unwrap();
     }
 
-    /// Two days of steady demand until now, by the clock on the wall.
+    /// So many days of steady demand until now, by the clock on the wall.
     #[expect(clippy::disallowed_methods, reason = "the CronJob's command line names no instant")]
-    fn history(&self) {
+    fn history(&self, days: i64) {
         let now = Utc::now().timestamp() / 60 * 60;
         let mut text = String::new();
-        (now - 2 * 86_400..=now).step_by(60).for_each(|at| writeln!(text, "{at},55").unwrap());
+        (now - days * 86_400..=now).step_by(60).for_each(|at| writeln!(text, "{at},55").unwrap());
         let folder = self.volume(STATE).join("history/shop/web");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("requests.csv"), text).unwrap();
@@ -178,6 +182,41 @@ fn what_overlays_prod_is_made_of_runs() {
     assert!(pod.mounts.contains(&("/run/secrets/prescale/prescale-github-app".into(), true)), "{:?}", pod.mounts);
     node.run(&pod).says(0, &["proven by render", "Pushed commit"]);
     assert_eq!(node.small.replicas(), 6);
+}
+
+#[test]
+fn overlays_prod_opens_a_pull_request_as_its_app_by_its_own_configuration() {
+    let node = Node::with(Small::by("pullRequest", 4, "signal: requests, capacityPerReplica: 10"));
+    node.history(9); // the shipped gate wants a week
+    std::fs::create_dir(node.small.path().join("shop")).unwrap();
+    std::os::unix::fs::symlink("../config.git", node.small.path().join("shop/config.git")).unwrap();
+    let forge = Forge::start(&node.small.bare());
+    let key = node.volume("/run/secrets/prescale/prescale-github-app");
+    std::fs::create_dir(&key).unwrap();
+    let made =
+        Command::new("openssl").args(["genrsa", "-traditional", "-out"]).arg(key.join("private-key.pem")).arg("2048").output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    // Its own configuration, but for the addresses of others, and history from files instead of a Prometheus.
+    let mut config = read("manifests/prescale/overlays/prod/prescale.yaml");
+    for (theirs, ours) in [
+        ("https://git.example.com/platform/config.git", format!("{}/shop/config.git", node.git.base())),
+        ("https://git.example.com/api/v3", forge.api()),
+        ("prometheus:\n    url: http://prometheus-operated.monitoring.svc:9090", format!("files: {STATE}/history")),
+    ] {
+        assert!(config.contains(theirs), "{theirs}");
+        config = config.replace(theirs, &ours);
+    }
+    std::fs::write(node.volume(CONFIG), config).unwrap();
+    let pod = Pod::of(&render(&root().join("manifests/prescale/overlays/prod")));
+    node.run(&pod).says(0, &["Opened pull request #1"]);
+    assert_eq!(node.small.replicas(), 4);
+    let pull = forge.pull(1);
+    assert_eq!((pull.head.as_str(), pull.base.as_str()), ("prescale/main/floors", "main"));
+    node.run(&pod).says(0, &["#1"]);
+    assert_eq!(forge.pulls().len(), 1);
+    // Without the Secret nothing is done in anybody's name.
+    std::fs::remove_dir_all(&key).unwrap();
+    node.run(&pod).says(2, &["/run/secrets/prescale/prescale-github-app/private-key.pem"]);
 }
 
 #[test]
