@@ -14,6 +14,10 @@ use super::{GitError, Settings};
 /// Each fetch adds a pack; past this many, starting over is cheaper than reading them all.
 const MOST_PACKS: usize = 64;
 
+/// All that the repository's configuration says. Whoever may write to the state must not be able to say more: where an address leads, or who is asked
+/// for credentials.
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+
 /// A folder that this process alone uses for as long as the value lives. A process that dies lets go of it.
 #[derive(Debug)]
 pub(super) struct Cache {
@@ -80,6 +84,13 @@ impl Cache {
         }
         remove_locks(&bare)?;
         remove_locks(&bare.join("refs"))?;
+        for other in ["commondir", "config.worktree", "objects/info/alternates"] {
+            match fs::remove_file(bare.join(other)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        fs::write(bare.join("config"), CONFIG)?;
         let packs = bare.join("objects/pack");
         let names: BTreeSet<PathBuf> = fs::read_dir(&packs)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
         for path in &names {
@@ -147,6 +158,25 @@ mod tests {
             }
             Cache::open(root.path(), &settings()).unwrap().repository().unwrap().blob(b"x").unwrap();
         }
+    }
+
+    #[test]
+    fn what_the_cache_says_of_addresses_does_not_count() {
+        let root = tempfile::tempdir().unwrap();
+        let bare = Cache::open(root.path(), &settings()).unwrap().bare();
+        let config = fs::read_to_string(bare.join("config")).unwrap();
+        let theirs = format!("{config}[url \"http://elsewhere/\"]\n\tinsteadOf = https://host/\n[http]\n\tproxy = http://elsewhere\n");
+        let other = root.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("config"), &theirs).unwrap();
+        for (file, text) in [("config", theirs.as_str()), ("config.worktree", &theirs), ("commondir", other.to_str().unwrap())] {
+            fs::write(bare.join(file), text).unwrap();
+        }
+        let cache = Cache::open(root.path(), &settings()).unwrap();
+        let repository = cache.repository().unwrap();
+        assert_eq!(repository.remote_anonymous("https://host/r.git").unwrap().url().unwrap(), "https://host/r.git");
+        assert!(repository.config().unwrap().get_string("http.proxy").is_err());
+        assert_eq!(fs::read_to_string(bare.join("config")).unwrap(), CONFIG);
     }
 
     #[test]
