@@ -15,7 +15,7 @@ use crate::clients::git::{CommitId, Repository};
 use crate::clients::kustomize::{Kustomize, RenderError};
 use crate::model::{Edited, Held, HoldReason, NewFile, OverlayEdit, Proof, Proven, ProvenEdit, Refusal, RefusalCode, RepoPath};
 
-/// Overlays that are rendered at a time, at most: each render takes some 100 MiB.
+/// Overlays that are seen to at a time, at most.
 const MOST_AT_ONCE: usize = 8;
 
 /// Proves each overlay's edit against the commit that it was made on. What fails is held, with all that moved besides the plan.

@@ -3,10 +3,15 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+use tokio::sync::Semaphore;
+
+/// Renders at a time, at most: each takes 70 MiB, and a large one some 150.
+const MOST_AT_ONCE: usize = 8;
 
 /// How overlays are rendered for the proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,7 @@ pub struct Kustomize {
     build_options: Vec<String>,
     timeout: Duration,
     version: String,
+    slots: Arc<Semaphore>,
 }
 
 /// A render that failed.
@@ -102,6 +108,7 @@ impl Kustomize {
                     build_options: settings.build_options.clone(),
                     timeout: settings.timeout,
                     version: version.to_owned(),
+                    slots: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE))),
                 })),
                 None => Err(RenderError::NotKustomize { program: (*candidate).to_owned() }),
             };
@@ -122,7 +129,8 @@ impl Kustomize {
         command.arg(self.subcommand).args(&self.build_options).arg(&folder);
         command.env("GIT_TERMINAL_PROMPT", "0"); // a remote base that asks for a password must not hang
         // Collecting garbage is a fifth of a short render; a large one begins to collect at the limit.
-        command.env("GOGC", "off").env("GOMEMLIMIT", "256MiB");
+        command.env("GOGC", "off").env("GOMEMLIMIT", "150MiB");
+        let _slot = self.slots.acquire().await; // it is never closed
         let output = tokio::time::timeout(self.timeout, command.output())
             .await
             .map_err(|_| RenderError::TimedOut { folder: label.to_owned(), timeout: self.timeout })?
