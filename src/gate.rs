@@ -2,12 +2,16 @@
 //!
 //! Every package under `prescale.gate` may have two sets of messages, `hold` and `pull_request`; the strictest of all that is said counts. They
 //! only ever tighten: what a workload's policy has travel by pull request is never committed. Rego is interpreted by [`regorus`], without
-//! builtins that reach for the network, the clock or the environment, and under its execution timer. What cannot be evaluated holds everything.
+//! builtins that reach for the network, the clock or the environment, and under its execution timer, with those bounded that make much of little.
+//! Still a policy that means to can use up time and memory: it is code of whoever may change the configuration. What cannot be evaluated holds
+//! everything.
 
+mod builtins;
 mod input;
+mod policy;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -15,6 +19,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
 use serde_json::Value as Json;
 
+pub use self::policy::Policy;
 pub use self::settings::Settings;
 
 use crate::model::plan::stranded;
@@ -36,15 +41,6 @@ const ROOT: &str = "data.prescale.gate";
 const CHECK_EVERY: u32 = 64;
 /// So many changes are judged by one engine.
 const CHUNK: usize = 128;
-
-/// A file of Rego.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// What messages call it.
-    pub path: String,
-    /// Its text.
-    pub text: String,
-}
 
 /// Compiled policies.
 #[derive(Clone, Debug)]
@@ -70,24 +66,13 @@ pub fn shipped() -> Vec<Policy> {
     SHIPPED.iter().map(|(name, text)| Policy { path: format!("policies/gate/{name}"), text: (*text).to_owned() }).collect()
 }
 
-/// The shipped policies and a user's; one of the same package takes the place of the shipped one.
+/// The shipped policies and a user's; one of the same package takes the place of the shipped one, but for its tests.
 pub fn beside_shipped(own: Vec<Policy>) -> Vec<Policy> {
-    let is_replaced = |shipped: &Policy| own.iter().any(|own| own.package() == shipped.package());
-    let mut all: Vec<Policy> = shipped().into_iter().filter(|shipped| !is_replaced(shipped)).collect();
+    let taken: BTreeSet<String> = own.iter().filter(|own| !own.is_test()).filter_map(Policy::package).collect();
+    let is_taken = |shipped: &Policy| shipped.package().is_some_and(|package| taken.contains(&package));
+    let mut all: Vec<Policy> = shipped().into_iter().filter(|shipped| !is_taken(shipped)).collect();
     all.extend(own);
     all
-}
-
-impl Policy {
-    /// The package that it says it is of.
-    pub fn package(&self) -> Option<&str> {
-        self.text.lines().find_map(|line| Some(line.strip_prefix("package ")?.trim()))
-    }
-
-    /// Whether it holds tests, which no run asks.
-    fn is_test(&self) -> bool {
-        self.path.ends_with("_test.rego")
-    }
 }
 
 /// What a policy says of a change.
@@ -117,28 +102,9 @@ impl Gate {
         engine.set_strict_builtin_errors(true);
         let check_interval = NonZeroU32::new(CHECK_EVERY).unwrap_or(NonZeroU32::MIN);
         engine.set_execution_timer_config(ExecutionTimerConfig { limit, check_interval });
+        builtins::bound(&mut engine).map_err(|error| GateError(format!("the engine of the gate: {}", first_lines(&error))))?;
         for policy in policies {
-            let Policy { path, text } = policy;
-            let wrong = |why: String| GateError(format!("the gate's policy `{path}` {why}"));
-            if text.contains("rand.intn") {
-                return Err(wrong("uses `rand.intn`: the same inputs must give the same answer".to_owned()));
-            }
-            let package =
-                engine.add_policy(path.clone(), text.clone()).map_err(|error| wrong(format!("is no Rego: {}", first_lines(&error))))?;
-            if policy.is_test() {
-                continue;
-            }
-            // One that would never be asked would not hold.
-            if package.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('.')).is_none_or(|name| name.contains(['.', '['])) {
-                return Err(wrong(format!(
-                    "is in `{}`: only packages right below `prescale.gate` are asked",
-                    package.trim_start_matches("data.")
-                )));
-            }
-            let says = |rule| engine.has_declared_rule_rooted_at(path, rule).map_err(|error| wrong(first_lines(&error)));
-            if !says("hold")? && !says("pull_request")? {
-                return Err(wrong("says neither `hold` nor `pull_request`".to_owned()));
-            }
+            add(policy, &mut engine)?;
         }
         let data = serde_json::json!({"prescale": {"settings": settings.json()}}).to_string();
         engine.add_data_json(&data).map_err(|error| GateError(format!("`gate.settings` cannot be used: {}", first_lines(&error))))?;
@@ -162,6 +128,24 @@ impl Gate {
     pub fn packages(&self) -> Result<Vec<String>, GateError> {
         self.engine.get_packages().map_err(|error| GateError(first_lines(&error)))
     }
+}
+
+/// Has the engine read a policy, if it is one that will be asked.
+fn add(policy: &Policy, engine: &mut Engine) -> Result<(), GateError> {
+    if policy.text.contains("rand.intn") {
+        return Err(policy.wrong("uses `rand.intn`: the same inputs must give the same answer"));
+    }
+    let package = policy.read_by(engine)?;
+    if policy.is_test() {
+        return Ok(());
+    }
+    // One that would never be asked would not hold.
+    if package.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('.')).is_none_or(|name| name.contains(['.', '['])) {
+        let package = package.trim_start_matches("data.");
+        return Err(policy.wrong(&format!("is in `{package}`: only packages right below `prescale.gate` are asked")));
+    }
+    let says = |rule| engine.has_declared_rule_rooted_at(&policy.path, rule).map_err(|error| policy.wrong(&first_lines(&error)));
+    if says("hold")? || says("pull_request")? { Ok(()) } else { Err(policy.wrong("says neither `hold` nor `pull_request`")) }
 }
 
 fn judge(engine: &mut Engine, input: &Json) -> Result<Vec<Said>, GateError> {
@@ -210,6 +194,10 @@ pub fn route(plan: &mut Plan, gate: Result<&Gate, &GateError>, snapshot: &Snapsh
     let mut stay = Vec::new();
     for (mut change, said) in std::mem::take(&mut plan.changes).into_iter().zip(judged) {
         match said.first().cloned() {
+            // What stands proposed, and of which nothing newer is known, is neither proposed anew nor withdrawn.
+            Some(Said { ruling: Ruling::Hold, .. }) if change.reasons.iter().any(|reason| matches!(reason, Reason::Kept { .. })) => {
+                stay.push(change);
+            }
             Some(Said { ruling: Ruling::Hold, policy, message }) => gone.push((change, HoldReason::Gated { policy, message })),
             Some(Said { ruling: Ruling::PullRequest, policy, message }) => {
                 change.reasons.push(Reason::Gated { policy, message });
@@ -219,13 +207,7 @@ pub fn route(plan: &mut Plan, gate: Result<&Gate, &GateError>, snapshot: &Snapsh
             None => stay.push(change),
         }
     }
-    let held_ones: Vec<Change> = gone.iter().map(|(change, _)| change.clone()).collect();
-    for floor in stranded(&mut stay, &held_ones) {
-        let ceiling = gone.iter().find(|(ceiling, _)| (&ceiling.overlay, &ceiling.object) == (&floor.overlay, &floor.object));
-        if let Some(why) = ceiling.map(|(_, why)| why.clone()) {
-            gone.push((floor, why));
-        }
-    }
+    leave_none_alone(&mut stay, &mut gone);
     together(&mut stay);
     plan.changes = stay;
     plan.held.extend(gone.into_iter().map(|(change, why)| held(change, why)));
@@ -246,19 +228,45 @@ fn said_of(plan: &Plan, gate: &Gate, snapshot: &Snapshot, prices: Option<&Prices
     Ok(judged?.into_iter().flatten().collect())
 }
 
+/// Holds, for the same reason, what is not to go alone: a floor above a ceiling that is held, and a ceiling whose floor is.
+fn leave_none_alone(stay: &mut Vec<Change>, gone: &mut Vec<(Change, HoldReason)>) {
+    let bounds: Vec<(Change, HoldReason)> = gone.iter().filter(|(change, _)| is_bound(&change.field)).cloned().collect();
+    let held_ones: Vec<Change> = bounds.iter().map(|(change, _)| change.clone()).collect();
+    let is_without_floor = |change: &Change| is_ceiling(&change.field) && held_ones.iter().any(|floor| is_of_one(floor, change));
+    let mut alone = stranded(stay, &held_ones);
+    alone.extend(stay.extract_if(.., |change| is_without_floor(change)));
+    for change in alone {
+        if let Some((_, why)) = bounds.iter().find(|(other, _)| is_of_one(other, &change)) {
+            gone.push((change, why.clone()));
+        }
+    }
+}
+
 /// A floor and the ceiling that rises with it go the same way, the slower one's.
 fn together(changes: &mut [Change]) {
     let of = |change: &Change| (change.overlay.clone(), change.object.clone());
-    let is_ceiling = |change: &&Change| matches!(change.field, Field::MaxReplicas | Field::MaxReplicaCount);
-    let mut slowest: BTreeMap<_, Route> = changes.iter().filter(is_ceiling).map(|ceiling| (of(ceiling), ceiling.route)).collect();
-    let is_bound =
-        |change: &Change| matches!(change.field, Field::MinReplicas | Field::MinReplicaCount | Field::MaxReplicas | Field::MaxReplicaCount);
-    for change in changes.iter().filter(|change| is_bound(change)) {
+    let ceilings = changes.iter().filter(|change| is_ceiling(&change.field));
+    let mut slowest: BTreeMap<_, Route> = ceilings.map(|ceiling| (of(ceiling), ceiling.route)).collect();
+    for change in changes.iter().filter(|change| is_bound(&change.field)) {
         slowest.entry(of(change)).and_modify(|route| *route = change.route.min(*route));
     }
-    for change in changes.iter_mut().filter(|change| is_bound(change)) {
+    for change in changes.iter_mut().filter(|change| is_bound(&change.field)) {
         change.route = slowest.get(&of(change)).copied().unwrap_or(change.route);
     }
+}
+
+/// Whether two changes are of one object in one overlay.
+fn is_of_one(one: &Change, other: &Change) -> bool {
+    (&one.overlay, &one.object) == (&other.overlay, &other.object)
+}
+
+fn is_ceiling(field: &Field) -> bool {
+    matches!(field, Field::MaxReplicas | Field::MaxReplicaCount)
+}
+
+/// Whether it bounds what an autoscaler may do.
+fn is_bound(field: &Field) -> bool {
+    is_ceiling(field) || matches!(field, Field::MinReplicas | Field::MinReplicaCount)
 }
 
 fn held(change: Change, why: HoldReason) -> Held {
@@ -269,4 +277,74 @@ fn held(change: Change, why: HoldReason) -> Held {
 fn first_lines(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "|").take(6).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ObjectRef, RepoPath, Value, Window, WorkloadId, WorkloadKind};
+    use chrono::{DateTime, TimeDelta};
+
+    fn change(field: Field, from: u32, to: u32) -> Change {
+        Change {
+            workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
+            object: ObjectRef {
+                group: "autoscaling".into(),
+                kind: "HorizontalPodAutoscaler".into(),
+                namespace: "shop".into(),
+                name: "web".into(),
+            },
+            overlay: RepoPath::root(),
+            field,
+            from: Some(Value::Count(from)),
+            to: Value::Count(to),
+            reasons: vec![],
+            route: Route::Commit,
+        }
+    }
+
+    /// What one rule makes of changes: those that stay, by field and route, and how many are held with its message.
+    fn routed(rule: &str, changes: Vec<Change>) -> (Vec<(String, Route)>, usize) {
+        let policy = Policy { path: "mine.rego".into(), text: format!("package prescale.gate.mine\n\nimport rego.v1\n\n{rule}\n") };
+        let gate = Gate::new(&[policy], Settings::over(&Json::Null).unwrap(), Duration::from_secs(10)).unwrap();
+        let at = DateTime::from_timestamp(0, 0).unwrap();
+        let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
+        let mut plan = Plan { at, window, outlooks: vec![], changes, held: vec![] };
+        route(&mut plan, Ok(&gate), &Snapshot::default(), None).unwrap();
+        let is_told = |held: &&Held| matches!(&held.why, HoldReason::Gated { message, .. } if message == "no");
+        let stay = plan.changes.iter().map(|change| (change.field.to_string(), change.route)).collect();
+        (stay, plan.held.iter().filter(is_told).count())
+    }
+
+    #[test]
+    fn a_floor_and_its_ceiling_share_their_fate() {
+        let both = || vec![change(Field::MinReplicas, 5, 12), change(Field::MaxReplicas, 8, 18)];
+        let hold = |field: &str| format!("hold contains \"no\" if input.change.field == \"{field}\"");
+        assert_eq!(routed(&hold("minReplicas"), both()), (vec![], 2), "no ceiling rises for a floor that does not");
+        assert_eq!(routed(&hold("maxReplicas"), both()), (vec![], 2), "no floor rises above its ceiling");
+        let below = vec![change(Field::MinReplicas, 5, 8), change(Field::MaxReplicas, 8, 18)];
+        assert_eq!(routed(&hold("maxReplicas"), below), (vec![("minReplicas".to_owned(), Route::Commit)], 1));
+        // Neither comes nor goes for another field of the object, nor for another object.
+        let mut other = change(Field::MaxReplicas, 8, 18);
+        other.object.name = "api".into();
+        assert_eq!(routed(&hold("minReplicas"), vec![change(Field::MinReplicas, 5, 12), other]).1, 1);
+        let review = "pull_request contains \"no\" if input.change.field == \"maxReplicas\"";
+        let by_pull = |field: &str| (field.to_owned(), Route::PullRequest);
+        assert_eq!(routed(review, both()), (vec![by_pull("minReplicas"), by_pull("maxReplicas")], 0));
+    }
+
+    #[test]
+    fn a_test_does_not_displace_what_it_tests() {
+        let own = |path: &str| Policy { path: path.into(), text: "package prescale.gate.freeze # of mine\n".into() };
+        let paths = |own: Policy| beside_shipped(vec![own]).into_iter().map(|policy| policy.path).collect::<Vec<_>>();
+        let freeze = "policies/gate/freeze.rego".to_owned();
+        assert!(paths(own("freeze_test.rego")).contains(&freeze));
+        let replaced = paths(own("freeze.rego"));
+        assert!(!replaced.contains(&freeze) && replaced.len() == SHIPPED.len());
+        let text = "package prescale.gate.scale_in # beside it\n\nimport rego.v1\n\nstep(to) := {\"kind\": \"floor\", \"direction\": \"fall\", \
+                    \"from\": 20, \"to\": to}\n\ntest_a_step if count(pull_request) == 1 with input as {\"change\": step(16)}\n";
+        let own = Policy { path: "scale_in_test.rego".into(), text: text.into() };
+        let gate = Gate::new(&beside_shipped(vec![own]), Settings::over(&Json::Null).unwrap(), Duration::from_secs(10)).unwrap();
+        assert_eq!(gate.holds("data.prescale.gate.scale_in.test_a_step"), Ok(true));
+    }
 }

@@ -1,9 +1,10 @@
-# A calendar of days on which nothing moves.
+# A calendar of days on which nothing moves, but for what is taken back: an Application is unwell, and people merge it.
 package prescale.gate.freeze
 
 import rego.v1
 
-hold contains sprintf("frozen until %s: %s", [freeze.to, why(freeze)]) if {
+hold contains sprintf("frozen until %s %s by `gate.settings.freezes`%s", [freeze.to, zone(freeze), why(freeze)]) if {
+	not input.change.inverse
 	some freeze in data.prescale.settings.freezes
 	now := input.time["in"][zone(freeze)].local
 	freeze.from <= now
@@ -16,9 +17,9 @@ zone(freeze) := freeze.timeZone
 
 zone(freeze) := "UTC" if not freeze.timeZone
 
-why(freeze) := freeze.why
+why(freeze) := sprintf(": %s", [freeze.why])
 
-why(freeze) := "see gate.settings.freezes" if not freeze.why
+why(freeze) := "" if not freeze.why
 
 covers(freeze) if not freeze.overlays
 

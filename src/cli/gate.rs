@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand, ValueHint};
-use regex::Regex;
 
 use super::FAILED;
 use super::terminal::{print, styled};
@@ -69,14 +68,11 @@ impl GateArgs {
 
 /// The tests, by file.
 fn tests_of(policies: &[Policy]) -> anyhow::Result<Vec<(&str, String)>> {
-    let rule = Regex::new(r"(?m)^(test_\w+)").context("a pattern of ours")?;
-    let mut tests = Vec::new();
+    let mut tests: Vec<(&str, String)> = Vec::new();
     for policy in policies {
-        let Some(package) = policy.package() else { continue };
-        for found in rule.find_iter(&policy.text) {
-            let name = format!("data.{package}.{}", found.as_str());
-            if !tests.iter().any(|(_, known)| *known == name) {
-                tests.push((policy.path.as_str(), name));
+        for test in policy.tests()? {
+            if !tests.iter().any(|(_, known)| *known == test) {
+                tests.push((policy.path.as_str(), test));
             }
         }
     }

@@ -67,6 +67,7 @@ impl Inputs<'_> {
                 "from": change.from.as_ref().map(plain),
                 "to": plain(&change.to),
                 "route": change.route,
+                "inverse": is_inverse(change),
                 "overlay": change.overlay,
                 "object": change.object,
             },
@@ -139,7 +140,13 @@ fn live(live: &Live) -> Json {
             "max": scaler.max,
             "desired": scaler.desired,
         })),
-        "pdb": disruption.as_ref().map(|pdb| json!({"name": pdb.name, "minAvailable": pdb.least, "allowed": pdb.allowed})),
+        "pdb": disruption.as_ref().map(|pdb| json!({
+            "name": pdb.name,
+            // Nought stands for a share.
+            "minAvailable": Some(pdb.least).filter(|least| *least > 0 || pdb.min_available_share.is_none()),
+            "minAvailableShare": pdb.min_available_share.map(number),
+            "allowed": pdb.allowed,
+        })),
         "warnings": warnings,
     })
 }
@@ -158,12 +165,17 @@ fn argocd(deploys: &Deploys) -> Json {
     })
 }
 
+/// Whether it takes back what an Application did not bear: a number that was made from nothing, be it of this run or kept from one before.
+fn is_inverse(change: &Change) -> bool {
+    change.input().is_none() && change.to.number().is_some()
+}
+
 fn is_floor(field: &Field) -> bool {
     matches!(field, Field::Replicas | Field::MinReplicas | Field::MinReplicaCount)
 }
 
 /// A whole number without a fraction, so that messages show none.
-fn number(value: f64) -> Json {
+pub(super) fn number(value: f64) -> Json {
     if value.fract() == 0.0 && value.abs() < 2_f64.powi(53) { json!(value as i64) } else { json!(value) }
 }
 
@@ -186,29 +198,32 @@ fn time(at: DateTime<Utc>, settings: &Settings) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Metric, ObjectRef, Percent, RepoPath, Resource, Route, Window, WorkloadKind};
+    use crate::model::{Metric, ObjectRef, Percent, Reason, RepoPath, Resource, Route, Window, WorkloadKind};
     use chrono::{DateTime, TimeDelta};
 
-    #[test]
-    fn a_direction_is_that_of_capacity() {
+    /// What policies are told of a change that has this field, these values and these reasons.
+    fn told(field: &Field, from: Option<Value>, to: Value, reasons: Vec<Reason>) -> Json {
         let at = DateTime::from_timestamp(0, 0).unwrap();
         let window = Window::of_decision(at, TimeDelta::minutes(6), TimeDelta::minutes(10));
         let plan = Plan { at, window, outlooks: vec![], changes: vec![], held: vec![] };
         let (snapshot, settings) = (Snapshot::default(), Settings::over(&json!({})).unwrap());
-        let inputs = of(&plan, &snapshot, None, &settings);
-        let direction = |field: &Field, from: Option<Value>, to: Value| {
-            let change = Change {
-                workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
-                object: ObjectRef { group: String::new(), kind: String::new(), namespace: String::new(), name: String::new() },
-                overlay: RepoPath::root(),
-                field: field.clone(),
-                from,
-                to,
-                reasons: vec![],
-                route: Route::Commit,
-            };
-            inputs.change(&change)["change"]["direction"].as_str().unwrap().to_owned()
+        let change = Change {
+            workload: WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: "web".into() },
+            object: ObjectRef { group: String::new(), kind: String::new(), namespace: String::new(), name: String::new() },
+            overlay: RepoPath::root(),
+            field: field.clone(),
+            from,
+            to,
+            reasons,
+            route: Route::Commit,
         };
+        of(&plan, &snapshot, None, &settings).change(&change)["change"].clone()
+    }
+
+    #[test]
+    fn a_direction_is_that_of_capacity() {
+        let direction =
+            |field: &Field, from: Option<Value>, to: Value| told(field, from, to, vec![])["direction"].as_str().unwrap().to_owned();
         let percent = |percent: u32| Value::Percent(Percent::try_from(percent).unwrap());
         let target = Field::TargetUtilization(Metric { resource: Resource::Cpu, container: None });
         assert_eq!(direction(&Field::Replicas, Some(Value::Count(3)), Value::Count(5)), "rise");
@@ -217,5 +232,17 @@ mod tests {
         assert_eq!(direction(&Field::MinReplicas, None, Value::Count(3)), "other");
         assert_eq!(direction(&target, Some(percent(70)), percent(90)), "fall", "fewer replicas carry as much");
         assert_eq!(direction(&target, Some(percent(90)), percent(70)), "rise");
+    }
+
+    #[test]
+    fn what_takes_back_says_so() {
+        let inverse = |reason: Option<Reason>| {
+            told(&Field::Replicas, Some(Value::Count(5)), Value::Count(3), reason.into_iter().collect())["inverse"].clone()
+        };
+        let since = DateTime::from_timestamp(0, 0).unwrap();
+        assert_eq!(inverse(Some(Reason::TakenBack { application: "web".into(), commit: "0".repeat(40), since })), true);
+        assert_eq!(inverse(Some(Reason::Kept { input: None })), true, "as its pull request proposed it before");
+        assert_eq!(inverse(Some(Reason::RoomAboveFloor { floor: 3 })), false);
+        assert_eq!(inverse(None), false);
     }
 }
