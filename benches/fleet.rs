@@ -124,6 +124,7 @@ fn observed(number: u64) -> Observed {
         troubles: vec![],
         startup: None,
         effort: Effort::default(),
+        namespace: "shop".into(),
         error_budget: None,
         lead: Lead::default(),
         live: None,

@@ -84,7 +84,7 @@ enum Colour {
 enum Command {
     /// Show what would change and why; write nothing to Git
     Plan(Planning),
-    /// Plan, then commit and push what may travel by commit
+    /// Plan, then commit and push, or open pull requests, as the policies say
     Run(Planning),
     /// Show for each field of a workload who owns it, who overrides it, and what would be done
     Explain(Explain),

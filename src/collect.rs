@@ -64,8 +64,8 @@ pub struct Wanted {
     pub signals: BTreeSet<Signal>,
     /// Whether what one replica carries is to be learned, so that its latency and its images are asked for too.
     pub learns: bool,
-    /// The expression for the share of its error budget that is left.
-    pub error_budget: Option<String>,
+    /// The expressions for the share of its error budget that is left: each overlay that renders it may have its own.
+    pub error_budgets: BTreeSet<String>,
 }
 
 /// What was learned of one workload.
@@ -89,8 +89,8 @@ pub struct History {
     pub latency: Option<Series>,
     /// What its pods run.
     pub version: Option<Version>,
-    /// The share of its error budget that was left at the last time within an hour that it was told.
-    pub error_budget: Option<f64>,
+    /// The share of its error budget that was left at the last time within an hour that it was told, by expression.
+    pub error_budgets: BTreeMap<String, f64>,
     /// When demand was cut short.
     pub censored: Censored,
     /// What besides the demand could not be asked for, and why.
@@ -107,10 +107,18 @@ pub async fn histories(
     step: TimeDelta,
 ) -> BTreeMap<WorkloadId, History> {
     let span = Span { now: now.timestamp(), history: history.num_seconds().max(1), step: step.num_seconds().max(1) };
-    match source {
-        Source::Prometheus(prometheus) => prometheus::histories(prometheus, wanted, span).await,
-        Source::Files(path) => files::histories(path, wanted, span),
-    }
+    let (nowhere, wanted): (Vec<&Wanted>, Vec<&Wanted>) = wanted.iter().partition(|wanted| wanted.id.namespace.is_empty());
+    let mut told = match source {
+        Source::Prometheus(prometheus) => prometheus::histories(prometheus, &wanted, span).await,
+        Source::Files(path) => files::histories(path, &wanted, span),
+    };
+    told.extend(nowhere.into_iter().map(|wanted| {
+        let detail = "the overlay renders the workload without a namespace, and no Application says where it is deployed: set \
+                      `metadata.namespace` in its policy";
+        let hold = |signal: &Signal| HoldReason::NoData { signal: signal.clone(), detail: detail.to_owned() };
+        (wanted.id.clone(), History::of(wanted, |signal| Err(hold(signal))))
+    }));
+    told
 }
 
 /// Which server answers, and which of the metrics that are asked for it lacks; of the counters of requests one is enough.

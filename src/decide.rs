@@ -77,6 +77,7 @@ pub fn plan(snapshot: &Snapshot, outlook: impl IntoIterator<Item = Vec<Result<Fo
             }
         }
     }
+    live::share_room(&mut plan, snapshot);
     plan
 }
 

@@ -46,4 +46,4 @@ pub use edit::{Scope, edit, mend};
 pub use eject::eject;
 pub use owners::{Ownership, owners};
 pub use still::still_as_planned;
-pub use survey::{leaves, overlays, survey};
+pub use survey::{leaves, overlays, reads, survey};

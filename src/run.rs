@@ -112,7 +112,8 @@ async fn learning(world: &World, now: DateTime<Utc>, keep: impl Fn(&Learned) + S
         let kept = proposed::kept(&plan, &standing, |change| {
             // What is taken back goes by pull request whatever the route.
             let is_inverse = standing.changes.iter().any(|one| one.is_inverse() && one.is_of(change));
-            is_inverse || snapshot.of(change).is_none_or(|workload| workload.policy.route(rhythm) == Route::PullRequest)
+            // What its policy has by commit the gate may have sent here.
+            is_inverse || snapshot.of(change).is_none_or(|workload| workload.policy.route(rhythm) != Route::Observe)
         });
         plan.changes.extend(overlay::still_as_planned(kept.into_iter(), &tree).0);
     }

@@ -1,14 +1,17 @@
 //! `prescale doctor`: each part that a run needs, tried out, with what to do about each trouble.
 
+use std::collections::BTreeSet;
+
 use anstyle::{AnsiColor, Style};
 
 use crate::clients::cluster::Cluster;
 use crate::clients::git::Repository;
 use crate::clients::github::Github;
 use crate::clients::kustomize::Kustomize;
-use crate::collect::{self, Source};
+use crate::collect::{self, Governed, Source};
 use crate::config::Config;
 use crate::deliver::message;
+use crate::model::Tree;
 use crate::run;
 
 use super::terminal::{print, styled};
@@ -66,13 +69,12 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         },
     }
 
-    for (outcome, detail) in cluster(&config).await {
-        say(outcome, "cluster", &detail)?;
-    }
-
     let settings = match config.repository() {
         Ok(settings) => settings,
         Err(error) => {
+            for (outcome, detail) in cluster(&config, &BTreeSet::new()).await {
+                say(outcome, "cluster", &detail)?;
+            }
             say(Outcome::Fail, "repository", &error.to_string())?;
             return Ok(false);
         }
@@ -85,26 +87,21 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         let head = repository.fetch()?;
         Ok::<_, crate::clients::git::GitError>((repository.tree(head)?, head))
     });
+    let mut within = BTreeSet::new();
     match opened {
         Err(error) => say(Outcome::Fail, "repository", &error.to_string())?,
         Ok((tree, head)) => {
             let found = format!("branch `{}` at {:.12}; whether a push is let in is not tried", settings.branch, head.to_string());
             say(Outcome::Ok, "repository", &found)?;
-            let (governed, amiss) = collect::governed(&tree, &config.overlays.0, &[]);
-            match (governed.len(), amiss.len()) {
-                (0, 0) => {
-                    say(
-                        Outcome::Warn,
-                        "policies",
-                        "no ScalingPolicy in Git: only those of a cluster would count; see `policies/README.md`",
-                    )?;
-                }
-                (n, _) => say(Outcome::Ok, "policies", &format!("{n} workloads governed"))?,
-            }
-            for trouble in amiss {
-                say(Outcome::Fail, "policies", &format!("{}: {}", trouble.workload, message::held(&trouble.why)))?;
+            let (governed, told) = policies(&config, &tree);
+            within = namespaces(&governed);
+            for (outcome, detail) in told {
+                say(outcome, "policies", &detail)?;
             }
         }
+    }
+    for (outcome, detail) in cluster(&config, &within).await {
+        say(outcome, "cluster", &detail)?;
     }
     match forge {
         Ok(None) => {}
@@ -124,16 +121,41 @@ fn forge(config: &Config) -> anyhow::Result<Option<(Github, String)>> {
     Ok(Some((Github::open(github, slug, config.store()?.whole())?, called)))
 }
 
-/// What is read of a cluster, and what may not be.
-async fn cluster(config: &Config) -> Vec<(Outcome, String)> {
-    match Cluster::connect(&config.cluster).await {
-        Ok(None) => vec![(Outcome::Ok, "none is read: all that is known comes from metrics and Git".to_owned())],
-        Err(error) => vec![(Outcome::Fail, error.to_string())],
-        Ok(Some(cluster)) => {
-            let unseen = collect::unseen(&cluster).await;
+/// The workloads that policies in Git govern, and what there is to say of the policies and of where they are looked for.
+fn policies(config: &Config, tree: &Tree) -> (Vec<Governed>, Vec<(Outcome, String)>) {
+    let (governed, amiss) = collect::governed(tree, &config.overlays.0, &[]);
+    let none = "no ScalingPolicy in Git: only those of a cluster would count; see `policies/README.md`";
+    let found = match (governed.len(), amiss.len()) {
+        (0, 0) => (Outcome::Warn, none.to_owned()),
+        (n, _) => (Outcome::Ok, format!("{n} workloads governed")),
+    };
+    let absent = config.overlays.0.iter().filter(|folder| !tree.is_folder(folder));
+    let absent = absent.map(|folder| (Outcome::Fail, format!("the repository has no folder `{folder}`: correct `overlays`")));
+    let troubles = amiss.iter().map(|trouble| (Outcome::Fail, format!("{}: {}", trouble.workload, message::held(&trouble.why))));
+    let told = std::iter::once(found).chain(absent).chain(troubles).collect();
+    (governed, told)
+}
+
+/// Where the workloads run that policies in Git govern, as far as these say.
+fn namespaces(governed: &[Governed]) -> BTreeSet<String> {
+    let rendered = governed.iter().map(|one| one.rendered.id.namespace.clone());
+    let named = governed.iter().filter_map(|one| one.policy.metadata.namespace.clone());
+    rendered.chain(named).filter(|namespace| !namespace.is_empty()).collect()
+}
+
+/// What is read of a cluster, and what may not be: in all namespaces, or else in these.
+async fn cluster(config: &Config, namespaces: &BTreeSet<String>) -> Vec<(Outcome, String)> {
+    let cluster = match Cluster::connect(&config.cluster).await {
+        Ok(Some(cluster)) => cluster,
+        Ok(None) => return vec![(Outcome::Ok, "none is read: all that is known comes from metrics and Git".to_owned())],
+        Err(error) => return vec![(Outcome::Fail, error.to_string())],
+    };
+    match collect::unseen(&cluster, namespaces).await {
+        Ok(unseen) => {
             let told = unseen.iter().map(|one| (Outcome::Warn, one.to_string()));
             [(Outcome::Ok, cluster.server().to_owned())].into_iter().chain(told).collect()
         }
+        Err(error) => vec![(Outcome::Fail, error.to_string())],
     }
 }
 

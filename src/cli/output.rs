@@ -321,7 +321,7 @@ fn next_steps(folder: &demo::Folder, last: DateTime<Utc>, hourly: bool) -> Strin
     // As it was started: `cargo run` puts nothing on the PATH.
     let program = std::env::args().next().unwrap_or_else(|| "prescale".to_owned());
     let mut steps = vec![
-        (format!("{program} plan --config {dir}/prescale.yaml --at {at}"), "the next plan: nothing left to commit, only what is observed"),
+        (format!("{program} plan --config {dir}/prescale.yaml --at {at}"), "the next plan: nothing is left to commit by itself"),
         (format!("{program} explain frontend --config {dir}/prescale.yaml --at {at}"), "who owns each field of the frontend"),
         (format!("git -C {dir}/config.git log -p"), "what Argo CD would sync"),
         (format!("$EDITOR {dir}/prescale.yaml"), "the configuration to start your own from"),

@@ -43,8 +43,9 @@ pub(super) fn choose_colours(choice: Colour) {
 /// Starts logging to standard error; a filter in `PRESCALE_LOG` that does not parse is an error.
 pub(super) fn start_logging(global: &Global) -> Result<(), ConfigError> {
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
+        // What kube logs as an error is told in our own words.
+        (true, _) => "error,kube_client=off",
+        (false, 0) => "warn,kube_client=off",
         (false, 1) => "info,prescale=debug",
         (false, _) => "debug,prescale=trace",
     };

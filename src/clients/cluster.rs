@@ -1,6 +1,6 @@
 //! The Kubernetes API, read only: lists, page by page. Nothing here can write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Request;
@@ -21,12 +21,16 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LARGEST_PAGE: u32 = 5000;
 /// So often a list is begun anew whose pages became too old on the way.
 const RESTARTS: u32 = 3;
+/// What every pod finds in its environment: the API server of the cluster that it runs in.
+const HOST: &str = "KUBERNETES_SERVICE_HOST";
+/// Where a pod has the token of its ServiceAccount, if it mounts one.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// How to reach a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
-    /// `auto` (within a cluster, that one), `kubeconfig` (as kubectl finds it), or `none`. Default: `auto`.
+    /// `auto` (in a pod with a token of its ServiceAccount, the cluster around it), `kubeconfig` (as kubectl finds it), or `none`. Default: `auto`.
     pub from: Access,
     /// Which file, instead of where kubectl looks. Default: none.
     pub kubeconfig: Option<PathBuf>,
@@ -45,7 +49,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Access {
-    /// Within a cluster its ServiceAccount; elsewhere no cluster is read.
+    /// In a pod the token of its ServiceAccount; elsewhere, and where none is mounted, no cluster is read.
     #[default]
     Auto,
     /// A kubeconfig.
@@ -91,6 +95,12 @@ pub enum ClusterError {
     /// There are no credentials, or they are of no use.
     #[error("no cluster can be reached: {0}; correct `cluster`, or set `cluster.from: none`")]
     NoAccess(String),
+    /// A pod's own credentials are there, and of no use.
+    #[error(
+        "the cluster around this pod cannot be reached with the mounted token of its ServiceAccount: {0}; mend what is in \
+         /var/run/secrets/kubernetes.io/serviceaccount (`token`, `ca.crt` and `namespace`), or set `cluster.from: none`"
+    )]
+    NoAccount(String),
     /// This may not be read.
     #[error("may not list {what}{}: grant the verb `list` in the Role or ClusterRole of Prescale", within(namespace.as_deref()))]
     Forbidden {
@@ -177,10 +187,12 @@ impl Cluster {
         let no_access = |error: &dyn std::error::Error| ClusterError::NoAccess(chain(error));
         let mut config = match (settings.from, &settings.kubeconfig) {
             (Access::None, _) => return Ok(None),
-            (Access::Auto, None) if settings.context.is_none() => match Config::incluster() {
-                Ok(config) => config,
-                Err(_) => return Ok(None), // not within a cluster
-            },
+            (Access::Auto, None) if settings.context.is_none() => {
+                if !is_within(std::env::var_os(HOST).is_some_and(|host| !host.is_empty()), Path::new(ACCOUNT)) {
+                    return Ok(None);
+                }
+                Config::incluster().map_err(|error| ClusterError::NoAccount(chain(&error)))?
+            }
             (_, file) => {
                 let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
                 let config = match file {
@@ -197,7 +209,11 @@ impl Cluster {
         // Whoever puts a password into an address does not want to read it in a log.
         let address = config.cluster_url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default().to_owned());
         let server = format!("{}://{}", config.cluster_url.scheme_str().unwrap_or("https"), address.unwrap_or_default());
-        let client = Client::try_from(config).map_err(|error| no_access(&error))?;
+        let is_account = config.auth_info.token_file.as_deref().is_some_and(|file| Path::new(file).starts_with(ACCOUNT));
+        let client = Client::try_from(config).map_err(|error| {
+            let why = chain(&error);
+            if is_account { ClusterError::NoAccount(why) } else { ClusterError::NoAccess(why) }
+        })?;
         Ok(Some(Self { client, server, settings: settings.clone() }))
     }
 
@@ -319,6 +335,11 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
+/// Whether this is a pod that is to read its cluster: one that mounts no token is not.
+fn is_within(has_host: bool, account: &Path) -> bool {
+    has_host && account.exists()
+}
+
 /// An error and what it came from, told once each.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
@@ -331,4 +352,24 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_without_a_token_reads_no_cluster() {
+        let mounted = tempfile::tempdir().unwrap();
+        let absent = mounted.path().join("serviceaccount");
+        assert!(is_within(true, mounted.path()));
+        assert!(!is_within(true, &absent) && !is_within(false, mounted.path()));
+    }
+
+    #[test]
+    fn what_is_missing_of_a_token_is_told() {
+        let error = ClusterError::NoAccount("failed to read a certificate bundle".to_owned()).to_string();
+        assert!(error.contains("failed to read a certificate bundle; mend what is in"), "{error}");
+        assert!(error.contains(ACCOUNT) && error.contains("cluster.from: none"), "{error}");
+    }
 }

@@ -9,11 +9,15 @@ use serde_json::Value as Json;
 
 use crate::model::argocd::{Application, ApplicationSet, Project, Seen, SyncWindow, Tracking, frozen, same_repository};
 use crate::model::cluster::ArgoCd;
+use crate::model::lead::{ENOUGH, Stage};
 use crate::model::{Deploys, Place, RepoPath, Tree};
+use crate::overlay;
 
 /// When a commit was made, and on which one.
 pub type Made = (DateTime<Utc>, Option<String>);
 
+/// A sync that brought more commits than so many is not looked into.
+const MOST_BROUGHT: usize = 8;
 /// A sync that ended later after its commit, in seconds, was kept up by something else.
 const LONGEST_SYNC: f64 = 3600.0;
 
@@ -84,10 +88,16 @@ pub(super) fn deploys(argocd: &ArgoCd, tracked: Tracked<'_>, now: DateTime<Utc>)
         let named = || argocd.projects.iter().filter(|project| project.name == application.project);
         let project = named().find(|project| project.namespace == application.namespace).or_else(|| named().next());
         let frozen = project.and_then(|project| frozen(project, application, now));
-        let (alone, syncs) = (is_alone(application, tracked), syncs(application, tracked));
+        let (brought, syncs) = (brought(application, tracked), syncs(application, tracked));
         let application = Arc::new(application.clone());
         let mut note = |folder: RepoPath, tracking| {
-            let deploys = Deploys { application: application.clone(), tracking, frozen: frozen.clone(), alone, syncs: syncs.clone() };
+            let deploys = Deploys {
+                application: application.clone(),
+                tracking,
+                frozen: frozen.clone(),
+                brought: brought.clone(),
+                syncs: syncs.clone(),
+            };
             all.entry(folder).or_default().push(deploys);
         };
         let mut folders: Vec<RepoPath> = application.sources.iter().filter_map(|source| folder(source.path.as_deref())).collect();
@@ -103,6 +113,21 @@ pub(super) fn deploys(argocd: &ArgoCd, tracked: Tracked<'_>, now: DateTime<Utc>)
             && let Some(written) = folder(Some(&hydrated.path))
         {
             note(written, Tracking::Hydrated { path: hydrated.path.clone() });
+        }
+    }
+    all
+}
+
+/// The Applications that deploy each of these overlays by a folder of theirs that builds on it.
+pub(super) fn through(
+    deploys: &BTreeMap<RepoPath, Vec<Deploys>>,
+    overlays: &BTreeSet<&RepoPath>,
+    tree: &Tree,
+) -> BTreeMap<RepoPath, Vec<Deploys>> {
+    let mut all: BTreeMap<RepoPath, Vec<Deploys>> = BTreeMap::new();
+    for (folder, deploys) in deploys.iter().filter(|(folder, _)| !overlays.contains(folder) && tree.is_folder(folder)) {
+        for read in overlay::reads(tree, folder).iter().filter(|read| overlays.contains(read)) {
+            all.entry(read.clone()).or_default().extend(deploys.iter().cloned());
         }
     }
     all
@@ -148,6 +173,14 @@ pub(super) fn notices(argocd: &ArgoCd, tree: &Tree, tracked: Tracked<'_>, deploy
             ));
         }
     }
+    let synced = deploys.values().flatten().filter(|one| one.tracking == Tracking::Tracked && one.is_live());
+    let unknown = synced.filter(|one| Stage::of(&one.syncs).is_none() && is_unknown(&one.application, tracked)).map(Deploys::name);
+    if let Some(first) = unknown.collect::<BTreeSet<_>>().first() {
+        notices.push(format!(
+            "how long Argo CD takes from a commit to its sync is not measured for {first}: commits that it deployed are not at hand; raise \
+             `repository.depth`"
+        ));
+    }
     for project in &argocd.projects {
         let errors = project.windows.iter().filter_map(SyncWindow::error);
         notices.extend(errors.map(|error| format!("AppProject {}: {error}", project.name)));
@@ -176,15 +209,26 @@ fn told(options: &BTreeSet<String>) -> String {
     }
 }
 
-/// Whether the last commit that was deployed was made on the one that was deployed before it.
-fn is_alone(application: &Application, tracked: Tracked<'_>) -> bool {
-    let Some(history) = application.status.as_ref().map(|status| &status.history) else { return false };
-    let Some(last) = history.last() else { return false };
+/// The commits from what was deployed before to what was deployed last, the newest first; none where it is not known how they follow, or where they
+/// are more than one looks at.
+fn brought(application: &Application, tracked: Tracked<'_>) -> Vec<String> {
+    let history = application.status.as_ref().map_or(&[][..], |status| &status.history);
+    let Some([last]) = history.last().map(|deployed| &deployed.revisions[..]) else { return Vec::new() };
     // One that was synced again is still the same.
-    let Some(before) = history.iter().rev().find(|deployed| deployed.revisions != last.revisions) else { return false };
-    let [commit] = &last.revisions[..] else { return false };
-    let parent = (tracked.committed)(commit).and_then(|(_, parent)| parent);
-    parent.is_some_and(|parent| before.revisions == [parent])
+    let before = history.iter().rev().find(|deployed| deployed.revisions != [last.as_str()]);
+    let Some([before]) = before.map(|deployed| &deployed.revisions[..]) else { return Vec::new() };
+    let parent = |commit: &String| (tracked.committed)(commit).and_then(|(_, parent)| parent);
+    let way: Vec<String> =
+        std::iter::successors(Some(last.clone()), parent).take(MOST_BROUGHT + 1).take_while(|commit| commit != before).collect();
+    let arrives = way.last().and_then(parent).as_ref() == Some(before);
+    if arrives && way.len() <= MOST_BROUGHT { way } else { Vec::new() }
+}
+
+/// Whether commits that it deployed by itself are not at hand.
+fn is_unknown(application: &Application, tracked: Tracked<'_>) -> bool {
+    let history = application.status.iter().flat_map(|status| &status.history).filter(|deployed| deployed.automated);
+    let missing = history.filter(|deployed| matches!(&deployed.revisions[..], [one] if (tracked.committed)(one).is_none()));
+    missing.count() >= ENOUGH
 }
 
 /// How long after its commit each sync of late ended, in seconds, the oldest first: those that Argo CD began by itself, of one source, and of a

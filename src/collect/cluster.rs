@@ -9,11 +9,11 @@ use serde_json::Value as Json;
 
 use crate::clients::cluster::{Cluster as Client, ClusterError, Kind};
 use crate::model::argocd::{Application, ApplicationSet, Project, Seen};
-use crate::model::cluster::{ArgoCd, Autoscaler, Cluster, Disruption, LimitRange, Live, Nodes, Quota, Start, Unseen, Vpa};
+use crate::model::cluster::{ArgoCd, Autoscaler, Bounds, Cluster, Disruption, LimitRange, Live, Nodes, Quota, Start, Unseen, Vpa};
 use crate::model::{Bytes, Millicores, Resource, WorkloadId, WorkloadKind};
 use objects::{
     BudgetSpec, BudgetStatus, Event, HpaSpec, HpaStatus, Metadata, NodeSpec, NodeStatus, Nothing, Object, PodStatus, QuotaSpec,
-    QuotaStatus, RangeSpec, Reference, ScaledSpec, VpaSpec, WorkloadSpec, WorkloadStatus, condition,
+    QuotaStatus, RangeItem, RangeSpec, Reference, ScaledSpec, VpaSpec, WorkloadSpec, WorkloadStatus, condition,
 };
 
 /// Where Argo CD lives unless someone says otherwise.
@@ -57,7 +57,7 @@ kinds! {
     BUDGETS = "policy/v1" "poddisruptionbudgets", "a floor may fall to what a disruption budget wants available";
     PODS = "v1" "pods", "the time from a pod's creation to Ready is known from metrics alone";
     EVENTS = "v1" "events" where "type=Warning", "policies do not know what the cluster warns of";
-    QUOTAS = "v1" "resourcequotas", "a floor may rise above what a quota lets run";
+    QUOTAS = "v1" "resourcequotas", "a floor or a request may rise above what a quota lets run";
     RANGES = "v1" "limitranges", "a request may be written that a limit range refuses";
     NODES = "v1" "nodes", "a request may be written that no node can hold";
     APPLICATIONS = "argoproj.io/v1alpha1" "applications", "the state of Argo CD holds nothing";
@@ -67,17 +67,23 @@ kinds! {
     POLICIES = "prescale.dev/v1alpha1" "scalingpolicies", "only the policies in Git count";
 }
 
-/// Asks for one object of each kind, in all namespaces: what may not be read.
-pub async fn unseen(client: &Client) -> Vec<Unseen> {
+/// Asks for one object of each kind, in all namespaces or where that is not granted in these: what may not be read.
+///
+/// # Errors
+/// Why the cluster does not answer at all; nothing more is asked then.
+pub async fn unseen(client: &Client, namespaces: &BTreeSet<String>) -> Result<Vec<Unseen>, ClusterError> {
     let mut reader = Reader::new(client);
     for wanted in ALL {
-        if let Some(why) = &reader.gone {
-            reader.unseen(*wanted, why.clone());
-        } else if let Err(error) = client.probe(wanted.kind, reader.home(*wanted)).await {
-            reader.failed(*wanted, &error);
+        let Err(error) = reader.probe(*wanted, namespaces).await else {
+            reader.answers = true;
+            continue;
+        };
+        reader.failed(*wanted, &error);
+        if reader.gone.is_some() {
+            return Err(error);
         }
     }
-    reader.cluster.unseen
+    Ok(reader.cluster.unseen)
 }
 
 /// The labels of a workload's pods.
@@ -95,42 +101,47 @@ pub(super) struct Reader<'a> {
     client: &'a Client,
     /// What is known so far.
     pub(super) cluster: Cluster,
+    /// Whether it answered what it was asked last.
+    answers: bool,
     /// Why it is not asked any more.
     gone: Option<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(client: &'a Client) -> Self {
-        Self { client, cluster: Cluster::default(), gone: None }
+        Self { client, cluster: Cluster::default(), answers: false, gone: None }
     }
 
     /// Its scaling policies, and what Argo CD deploys: both tell what there is to be asked for.
     pub(super) async fn overview(&mut self) {
-        self.cluster.policies = self.list(POLICIES, &BTreeSet::new(), Some).await;
-        let argocd: BTreeSet<String> = self.client.settings().argocd_namespace.clone().into_iter().collect();
+        let nowhere = BTreeSet::new();
+        self.cluster.policies = self.list(POLICIES, &nowhere, Some).await;
         let application = |document: Json| Application::read(&typed(document, "Application"), Seen::Cluster);
-        let applications = self.within(APPLICATIONS, &argocd, application).await;
-        let projects = self.within(PROJECTS, &argocd, |document| Project::read(&typed(document, "AppProject"))).await;
+        let applications = self.list(APPLICATIONS, &nowhere, application).await;
+        let projects = self.list(PROJECTS, &nowhere, |document: Json| Project::read(&typed(document, "AppProject"))).await;
         let set = |document: Json| ApplicationSet::read(&typed(document, "ApplicationSet"), Seen::Cluster);
-        let sets = self.within(SETS, &argocd, set).await;
+        let sets = self.list(SETS, &nowhere, set).await;
         let mut build_options = None;
         if !applications.is_empty() {
-            let argocd = BTreeSet::from([self.argocd().to_owned()]);
-            let settings =
-                self.within(ARGOCD_CM, &argocd, |map| Some(map["data"]["kustomize.buildOptions"].as_str().unwrap_or("").to_owned()));
-            build_options = settings.await.pop();
+            let settings = |map: Json| Some(map["data"]["kustomize.buildOptions"].as_str().unwrap_or("").to_owned());
+            build_options = self.list(ARGOCD_CM, &nowhere, settings).await.pop();
         }
         self.cluster.argocd = ArgoCd { applications, projects, sets, build_options };
     }
 
-    /// The namespace of Argo CD itself.
-    fn argocd(&self) -> &'a str {
-        self.client.settings().argocd_namespace.as_deref().unwrap_or(ARGOCD)
-    }
-
-    /// The one namespace in which something is looked for; absent where it is all.
-    fn home(&self, wanted: Wanted) -> Option<&'a str> {
-        (wanted.kind == ARGOCD_CM.kind).then(|| self.argocd())
+    /// Where a kind is looked for: in one namespace or (absent) in all of them, and where that is not granted in each of those that come next.
+    fn places(&self, wanted: Wanted, namespaces: &BTreeSet<String>) -> (Option<String>, BTreeSet<String>) {
+        let named = self.client.settings().argocd_namespace.clone();
+        let is = |kinds: &[Wanted]| kinds.iter().any(|one| one.kind == wanted.kind);
+        if is(&[ARGOCD_CM]) {
+            return (named.or_else(|| Some(ARGOCD.to_owned())), BTreeSet::new());
+        }
+        if is(&[APPLICATIONS, PROJECTS, SETS]) {
+            let usual = if named.is_some() { BTreeSet::new() } else { BTreeSet::from([ARGOCD.to_owned()]) };
+            return (named, usual);
+        }
+        // Nodes are in no namespace, and what policies there are elsewhere nobody knows.
+        (None, if is(&[NODES, POLICIES]) { BTreeSet::new() } else { namespaces.clone() })
     }
 
     /// The state of these workloads, and what bounds them.
@@ -149,9 +160,10 @@ impl<'a> Reader<'a> {
         }
         self.autoscalers(&namespaces).await;
         self.disruptions(&namespaces, &labels).await;
+        // What holds changes comes before the lists that are long, and those without which nothing is held come last.
+        self.bounds(&namespaces).await;
         self.pods(&namespaces).await;
         self.warnings(&namespaces).await;
-        self.bounds(&namespaces).await;
     }
 
     async fn states(
@@ -224,14 +236,17 @@ impl<'a> Reader<'a> {
         for budget in self.list(BUDGETS, namespaces, |budget: Object<BudgetSpec, BudgetStatus>| Some(budget)).await {
             let status = budget.status.unwrap_or_default();
             let spec = budget.spec.unwrap_or_default();
-            // A share, and what may be away, grow and shrink with the replicas: only a number bounds them.
-            let least = spec.min_available.and_then(|least| u32::try_from(least.as_u64()?).ok());
-            let (Some(selector), Some(least)) = (spec.selector, least) else { continue };
+            // What may be away leaves each number of replicas one that is enough.
+            let (Some(selector), Some((least, share))) = (spec.selector, spec.min_available.as_ref().and_then(available)) else { continue };
+            let allowed = status.disruptions_allowed;
             for (id, labels) in by_namespace.get(budget.metadata.namespace.as_str()).into_iter().flatten() {
                 let Some(live) = self.cluster.workloads.get_mut(id).filter(|_| selector.selects(labels)) else { continue };
-                if live.disruption.as_ref().is_none_or(|known| known.least < least) {
-                    live.disruption = Some(Disruption { name: budget.metadata.name.clone(), least, allowed: status.disruptions_allowed });
-                }
+                let new = Disruption { name: budget.metadata.name.clone(), least, min_available_share: share, allowed };
+                let replicas = live.replicas.unwrap_or(1);
+                live.disruption = Some(match live.disruption.take() {
+                    Some(known) => known.with(new, replicas),
+                    None => new,
+                });
             }
         }
     }
@@ -294,18 +309,11 @@ impl<'a> Reader<'a> {
         let ranges = self.list(RANGES, namespaces, |range: Object<RangeSpec, Nothing>| Some(range)).await;
         self.cluster.ranges = ranges.into_iter().filter(|range| namespaces.contains(&range.metadata.namespace)).map(range).collect();
         let asked = self.cluster.unseen.len();
-        let ready = |node: Object<NodeSpec, NodeStatus>| {
-            let status = node.status.unwrap_or_default();
-            let is_ready = condition(&status.conditions, "Ready").is_none_or(|condition| condition.status == "True");
-            (is_ready && !node.spec.unwrap_or_default().unschedulable).then_some(status.allocatable)
-        };
-        let nodes = self.list(NODES, &BTreeSet::new(), ready).await;
-        if self.cluster.unseen.len() == asked && self.gone.is_none() {
-            self.cluster.nodes = Some(nodes.iter().fold(Nodes::default(), |all, allocatable| {
-                let amount = |resource| allocatable.get(resource).and_then(|text: &String| amount(resource, text)).unwrap_or(0.0);
-                let (cpu, memory) = (amount("cpu"), amount("memory"));
-                Nodes { count: all.count + 1, largest: (all.largest.0.max(cpu), all.largest.1.max(memory)) }
-            }));
+        let nodes = self.list(NODES, &BTreeSet::new(), size).await;
+        if self.cluster.unseen.len() == asked {
+            // Where all keep pods away, those that run tolerate it.
+            let all = nodes.iter().all(|(is_tainted, _)| *is_tainted);
+            self.cluster.nodes = Some(Nodes::of(nodes.into_iter().filter(|(is_tainted, _)| all || !is_tainted).map(|(_, size)| size)));
         }
     }
 
@@ -317,50 +325,63 @@ impl<'a> Reader<'a> {
         self.cluster.workloads.get_mut(&id)
     }
 
-    /// A list of all namespaces, or where that is not granted of those that are wanted.
+    /// A list of where a kind is looked for.
     async fn list<T: DeserializeOwned, K>(
         &mut self,
         wanted: Wanted,
         namespaces: &BTreeSet<String>,
         keep: impl Fn(T) -> Option<K>,
     ) -> Vec<K> {
-        if let Some(why) = &self.gone {
-            self.unseen(wanted, why.clone());
+        if let Some(why) = self.gone.clone() {
+            self.unseen(wanted, why);
             return Vec::new();
         }
-        match self.ask(wanted.kind, None, &keep).await {
-            Ok(found) => found,
-            Err(ClusterError::Forbidden { .. }) if !namespaces.is_empty() => {
-                let (mut all, mut refused) = (Vec::new(), None);
-                for namespace in namespaces {
-                    match self.ask(wanted.kind, Some(namespace), &keep).await {
-                        Ok(found) => all.extend(found),
-                        Err(error) => {
-                            // What is worse than a refusal is told instead.
-                            let is_last = !matches!(error, ClusterError::Forbidden { .. });
-                            if is_last || refused.is_none() {
-                                refused = Some(error);
-                            }
-                            if is_last {
-                                break;
-                            }
-                        }
-                    }
-                }
-                if let Some(error) = refused {
-                    self.failed(wanted, &error);
-                }
-                all
-            }
+        let (first, rest) = self.places(wanted, namespaces);
+        match self.ask(wanted.kind, first.as_deref(), &keep).await {
+            Ok(found) => return found,
+            Err(ClusterError::Forbidden { .. }) if !rest.is_empty() => {}
             Err(error) => {
                 self.failed(wanted, &error);
-                Vec::new()
+                return Vec::new();
             }
         }
+        let (mut all, mut refused) = (Vec::new(), None);
+        for namespace in &rest {
+            match self.ask(wanted.kind, Some(namespace), &keep).await {
+                Ok(found) => all.extend(found),
+                Err(error) => {
+                    // What is worse than a refusal is told instead.
+                    let is_last = !matches!(error, ClusterError::Forbidden { .. });
+                    if is_last || refused.is_none() {
+                        refused = Some(error);
+                    }
+                    if is_last {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(error) = refused {
+            self.failed(wanted, &error);
+        }
+        all
+    }
+
+    /// Whether a kind may be read, where [`Reader::list`] reads it.
+    async fn probe(&self, wanted: Wanted, namespaces: &BTreeSet<String>) -> Result<(), ClusterError> {
+        let (first, rest) = self.places(wanted, namespaces);
+        match self.client.probe(wanted.kind, first.as_deref()).await {
+            Err(ClusterError::Forbidden { .. }) if !rest.is_empty() => {}
+            answer => return answer,
+        }
+        for namespace in &rest {
+            self.client.probe(wanted.kind, Some(namespace)).await?;
+        }
+        Ok(())
     }
 
     async fn ask<T: DeserializeOwned, K>(
-        &self,
+        &mut self,
         kind: Kind,
         namespace: Option<&str>,
         keep: impl Fn(T) -> Option<K>,
@@ -369,38 +390,29 @@ impl<'a> Reader<'a> {
         let found = std::cell::RefCell::new(Vec::new());
         let begin = || found.borrow_mut().clear();
         let odd = self.client.list(kind, namespace, begin, |object| found.borrow_mut().extend(keep(object))).await?;
+        self.answers = true;
         if odd > 0 {
             tracing::warn!(kind = kind.name(), odd, "objects of another form than expected were passed over");
         }
         Ok(found.into_inner())
     }
 
-    /// Objects of Argo CD: of the namespace that was named, or of all, or of the usual one.
-    async fn within<K>(&mut self, wanted: Wanted, named: &BTreeSet<String>, keep: impl Fn(Json) -> Option<K>) -> Vec<K> {
-        let Some(namespace) = named.first() else { return self.list(wanted, &BTreeSet::from([ARGOCD.to_owned()]), keep).await };
-        if let Some(why) = &self.gone {
-            self.unseen(wanted, why.clone());
-            return Vec::new();
-        }
-        match self.ask(wanted.kind, Some(namespace), keep).await {
-            Ok(found) => found,
-            Err(error) => {
-                self.failed(wanted, &error);
-                Vec::new()
-            }
-        }
-    }
-
     fn failed(&mut self, wanted: Wanted, error: &ClusterError) {
+        let is_silent = matches!(error, ClusterError::Gone { .. });
+        // Events hold nothing: what becomes of them switches nothing off.
+        if wanted.kind != EVENTS.kind {
+            // One list may be too long for its time. A cluster is gone that leaves its first one without an answer, or two in a row.
+            let is_gone = is_silent && !self.answers || matches!(error, ClusterError::Unauthorized { .. });
+            self.gone = is_gone.then(|| error.to_string());
+            self.answers = !is_silent;
+        }
         match error {
             // What is not there has nothing to say.
-            ClusterError::Unknown { .. } => return,
+            ClusterError::Unknown { .. } => {}
             // Nobody needs to grant it: the plan is the same without.
-            ClusterError::Forbidden { .. } if wanted.kind == ARGOCD_CM.kind => return,
-            ClusterError::Unauthorized { .. } | ClusterError::Gone { .. } => self.gone = Some(error.to_string()),
-            _ => {}
+            ClusterError::Forbidden { .. } if wanted.kind == ARGOCD_CM.kind => {}
+            _ => self.unseen(wanted, error.to_string()),
         }
-        self.unseen(wanted, error.to_string());
     }
 
     fn unseen(&mut self, wanted: Wanted, why: String) {
@@ -458,22 +470,121 @@ fn quota(quota: Object<QuotaSpec, QuotaStatus>) -> Quota {
     Quota { left: left.collect(), namespace: quota.metadata.namespace, name: quota.metadata.name }
 }
 
+/// What a budget wants available: a number of pods, or a share of them.
+fn available(least: &Json) -> Option<(u32, Option<f64>)> {
+    if let Some(number) = least.as_u64() {
+        return Some((u32::try_from(number).ok()?, None));
+    }
+    let percent: u32 = least.as_str()?.strip_suffix('%')?.parse().ok()?;
+    Some((0, Some(f64::from(percent.min(100)) / 100.0)))
+}
+
+/// What a node that is Ready and takes pods has to give, in cores and bytes, and whether it keeps those away that do not tolerate it.
+fn size(node: Object<NodeSpec, NodeStatus>) -> Option<(bool, (f64, f64))> {
+    let (spec, status) = (node.spec.unwrap_or_default(), node.status.unwrap_or_default());
+    let is_ready = condition(&status.conditions, "Ready").is_none_or(|condition| condition.status == "True");
+    let amount = |resource: &str| status.allocatable.get(resource).and_then(|text| amount(resource, text)).unwrap_or(0.0);
+    (is_ready && !spec.unschedulable).then(|| (spec.is_tainted(), (amount("cpu"), amount("memory"))))
+}
+
 fn range(range: Object<RangeSpec, Nothing>) -> LimitRange {
-    let mut bounds: BTreeMap<Resource, (Option<f64>, Option<f64>)> = BTreeMap::new();
-    for item in range.spec.unwrap_or_default().limits.iter().filter(|item| item.of == "Container") {
+    let mut read = LimitRange { namespace: range.metadata.namespace, name: range.metadata.name, ..LimitRange::default() };
+    for item in &range.spec.unwrap_or_default().limits {
         for resource in [Resource::Cpu, Resource::Memory] {
-            let name = resource.as_str();
-            let of = |map: &BTreeMap<String, String>| map.get(name).and_then(|text| amount(name, text));
-            let known = bounds.entry(resource).or_default();
-            let least = [known.0, of(&item.min)].into_iter().flatten().reduce(f64::max);
-            let most = [known.1, of(&item.max)].into_iter().flatten().reduce(f64::min);
-            *known = (least, most);
+            match item.of.as_str() {
+                "Container" => {
+                    let known = read.container.entry(resource).or_default();
+                    *known = tightened(*known, bounds(item, resource));
+                }
+                "Pod" => {
+                    let most = [read.pod.get(&resource).copied(), bounds(item, resource).most];
+                    read.pod.extend(most.into_iter().flatten().reduce(f64::min).map(|most| (resource, most)));
+                }
+                _ => {}
+            }
         }
     }
-    LimitRange { bounds, namespace: range.metadata.namespace, name: range.metadata.name }
+    read
+}
+
+/// What an item of a limit range says of a resource.
+fn bounds(item: &RangeItem, resource: Resource) -> Bounds {
+    let name = resource.as_str();
+    let of = |map: &BTreeMap<String, String>| map.get(name).and_then(|text| amount(name, text));
+    // A ratio is no amount of anything; it is written as one of cores may be.
+    let ratio = item.max_limit_request_ratio.get(name).and_then(|text| amount("cpu", text));
+    Bounds { least: of(&item.min), most: of(&item.max), request: of(&item.default_request), limit: of(&item.default_limit), ratio }
+}
+
+/// Two items of one limit range: both hold, and the first one fills in.
+fn tightened(first: Bounds, second: Bounds) -> Bounds {
+    let less = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::min);
+    Bounds {
+        least: [first.least, second.least].into_iter().flatten().reduce(f64::max),
+        most: less(first.most, second.most),
+        request: first.request.or(second.request),
+        limit: first.limit.or(second.limit),
+        ratio: less(first.ratio, second.ratio),
+    }
 }
 
 /// A quantity in cores, bytes or objects.
 fn amount(resource: &str, text: &str) -> Option<f64> {
     if resource.ends_with("cpu") { text.parse().ok().map(Millicores::cores) } else { text.parse().ok().map(|bytes: Bytes| bytes.0 as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_budget_wants_a_number_or_a_share() {
+        for (least, wants) in [
+            (json!(3), Some((3, None))),
+            (json!("50%"), Some((0, Some(0.5)))),
+            (json!("100%"), Some((0, Some(1.0)))),
+            (json!("3"), None),
+            (json!("half"), None),
+            (json!(-1), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(available(&least), wants, "{least}");
+        }
+    }
+
+    #[test]
+    fn a_limit_range_is_read_by_its_types() {
+        let object = json!({"metadata": {"name": "limits", "namespace": "shop"}, "spec": {"limits": [
+            {"type": "Container", "min": {"cpu": "100m"}, "max": {"cpu": "2", "memory": "1Gi"}, "default": {"cpu": "500m"}},
+            {"type": "Container", "max": {"cpu": "1500m"}, "default": {"cpu": "1"}, "defaultRequest": {"cpu": "200m"}, "maxLimitRequestRatio": {"memory": "1.5"}},
+            {"type": "Pod", "max": {"cpu": "4"}},
+            {"type": "Pod", "max": {"cpu": "3", "memory": "2Gi"}},
+            {"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}},
+        ]}});
+        let read = range(serde_json::from_value(object).unwrap());
+        assert_eq!(
+            read.container[&Resource::Cpu],
+            Bounds { least: Some(0.1), most: Some(1.5), request: Some(0.2), limit: Some(0.5), ratio: None }
+        );
+        let gib = 1_073_741_824.0;
+        assert_eq!(read.container[&Resource::Memory], Bounds { most: Some(gib), ratio: Some(1.5), ..Bounds::default() });
+        assert_eq!(read.pod, BTreeMap::from([(Resource::Cpu, 3.0), (Resource::Memory, 2.0 * gib)]));
+    }
+
+    #[test]
+    fn nodes_are_taken_as_they_take_pods() {
+        let node = |spec: Json, ready: &str| {
+            let status = json!({"allocatable": {"cpu": "2", "memory": "1Gi"}, "conditions": [{"type": "Ready", "status": ready}]});
+            size(serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec, "status": status})).unwrap())
+        };
+        let taint = |effect: &str| json!({"taints": [{"key": "dedicated", "effect": effect}]});
+        let whole = (2.0, 1_073_741_824.0);
+        assert_eq!(node(json!({}), "True"), Some((false, whole)));
+        assert_eq!(node(taint("PreferNoSchedule"), "True"), Some((false, whole)));
+        assert_eq!(node(taint("NoSchedule"), "True"), Some((true, whole)));
+        assert_eq!(node(taint("NoExecute"), "True"), Some((true, whole)));
+        assert_eq!((node(json!({}), "Unknown"), node(json!({"unschedulable": true}), "True")), (None, None));
+    }
 }

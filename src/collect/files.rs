@@ -19,7 +19,7 @@ use super::{History, Span, Wanted, in_words, slow_start};
 use crate::model::{Cause, HoldReason, Series, Signal, WorkloadId};
 use openmetrics::Metrics;
 
-pub(super) fn histories(path: &Path, wanted: &[Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
+pub(super) fn histories(path: &Path, wanted: &[&Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
     let metrics = texts(path).and_then(|texts| Metrics::read(&texts));
     wanted.iter().map(|wanted| (wanted.id.clone(), history(path, &metrics, wanted, span))).collect()
 }
@@ -71,12 +71,12 @@ fn history(path: &Path, metrics: &Result<Metrics, String>, wanted: &Wanted, span
         }
     }
     history.censored = censored(measured);
-    if wanted.error_budget.is_some() {
+    if !wanted.error_budgets.is_empty() {
         let lately = Span { history: 3600, ..span.coarse() };
         let file = folder_of(path, &wanted.id).map(|folder| folder.join("error-budget.csv")).filter(|file| file.exists());
         let told = file.map_or(Ok(None), |file| table::read(&file, lately));
         match told.map(|series| series?.values().iter().rev().copied().find(|left| left.is_finite())) {
-            Ok(Some(left)) => history.error_budget = Some(left),
+            Ok(Some(left)) => history.error_budgets = wanted.error_budgets.iter().map(|expression| (expression.clone(), left)).collect(),
             Ok(None) => history.troubles.push(failed(&format!("{} tells no error budget of the last hour", path.display()))),
             Err(detail) => history.troubles.push(failed(&detail)),
         }

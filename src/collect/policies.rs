@@ -282,10 +282,11 @@ impl Overlay<'_> {
     }
 }
 
-/// Whether a policy names a workload.
+/// Whether a policy names a workload. Of an overlay that sets no namespace whoever applies it says where it runs.
 fn is_named(found: &Found, id: &WorkloadId) -> bool {
     let named = &found.target;
-    (id.kind, &id.name) == (named.kind, &named.name) && (named.namespace.is_empty() || named.namespace == id.namespace)
+    let is_there = named.namespace.is_empty() || id.namespace.is_empty() || named.namespace == id.namespace;
+    (id.kind, &id.name) == (named.kind, &named.name) && is_there
 }
 
 /// A policy of the cluster governs the one overlay that renders its workload.

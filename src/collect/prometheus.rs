@@ -31,9 +31,9 @@ pub(super) fn needed(settings: &Settings) -> BTreeSet<String> {
     demand.iter().chain(&ALWAYS).flat_map(|measure| measure.metrics(settings)).collect()
 }
 
-pub(super) async fn histories(prometheus: &Prometheus, wanted: &[Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
+pub(super) async fn histories(prometheus: &Prometheus, wanted: &[&Wanted], span: Span) -> BTreeMap<WorkloadId, History> {
     let mut namespaces: BTreeMap<&str, Vec<&Wanted>> = BTreeMap::new();
-    for wanted in wanted {
+    for &wanted in wanted {
         namespaces.entry(&wanted.id.namespace).or_default().push(wanted);
     }
     // Two namespaces at a time keep the client busy and few raw samples in memory.
@@ -42,11 +42,6 @@ pub(super) async fn histories(prometheus: &Prometheus, wanted: &[Wanted], span: 
 }
 
 async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, span: Span) -> Vec<(WorkloadId, History)> {
-    if name.is_empty() {
-        let detail = "the overlay renders the workload without a namespace: set `metadata.namespace` in its policy".to_owned();
-        let hold = |signal: &Signal| HoldReason::NoData { signal: signal.clone(), detail: detail.clone() };
-        return wanted.iter().map(|w| (w.id.clone(), History::of(w, |signal| Err(hold(signal))))).collect();
-    }
     let scope = Scope { namespace: name, workloads: wanted.iter().map(|w| (w.id.kind, w.id.name.as_str())).collect() };
     let signals = || wanted.iter().flat_map(|wanted| &wanted.signals);
     let learning = LEARNING.into_iter().filter(|measure| {
@@ -56,7 +51,7 @@ async fn namespace(prometheus: &Prometheus, name: &str, wanted: Vec<&Wanted>, sp
     let measures: BTreeSet<Measure> = signals().filter_map(demand_measure).chain(ALWAYS).chain(censoring).chain(learning).collect();
     let expressions: BTreeSet<&str> = signals().filter_map(Signal::expression).collect();
 
-    let budgets: BTreeSet<&str> = wanted.iter().filter_map(|wanted| wanted.error_budget.as_deref()).collect();
+    let budgets: BTreeSet<&str> = wanted.iter().flat_map(|wanted| wanted.error_budgets.iter().map(String::as_str)).collect();
     let lately = Span { history: 3600, ..span.coarse() };
 
     let (asked, own, budgets) = future::join3(
@@ -152,9 +147,9 @@ impl Answers<'_> {
         let asked = ALWAYS.into_iter().chain(censoring(self.prometheus.settings()));
         let asked = asked.chain(LEARNING.into_iter().filter(|_| wanted.learns));
         history.troubles = asked.filter_map(|measure| self.measured.get(&measure)?.as_ref().err().cloned()).collect();
-        if let Some(expression) = &wanted.error_budget {
+        for expression in &wanted.error_budgets {
             match self.budget(expression) {
-                Ok(left) => history.error_budget = Some(left),
+                Ok(left) => drop(history.error_budgets.insert(expression.clone(), left)),
                 Err(trouble) => history.troubles.push(trouble),
             }
         }

@@ -14,7 +14,7 @@ use crate::model::{Deploys, HoldReason, NoStudy, Observed, Record, RepoPath, Set
 
 use super::argocd::{self, Tracked};
 use super::cluster::Reader;
-use super::{History, Settings, Source, Wanted, histories, policies};
+use super::{Governed, History, Settings, Source, Wanted, histories, policies};
 
 /// Reads the policies and overlays of a commit, and the history of every workload that they name and that is in the shard.
 pub async fn snapshot(
@@ -40,20 +40,26 @@ pub async fn snapshot(
     governed.retain(|governed| shard.holds(&governed.rendered.id));
     amiss.retain(|held| shard.holds(&held.workload));
     let elsewhere = all - governed.len();
-    let ids: BTreeSet<WorkloadId> = governed.iter().map(|governed| governed.rendered.id.clone()).collect();
+    let of_argocd = reader.as_mut().map(|reader| std::mem::take(&mut reader.cluster.argocd)).unwrap_or_default();
+    let of_argocd = argocd::beside(of_argocd, tree, tracked);
+    let deploys = argocd::deploys(&of_argocd, tracked, now);
+    let overlays: BTreeSet<&RepoPath> = governed.iter().map(|governed| &governed.overlay).collect();
+    let through = argocd::through(&deploys, &overlays, tree);
+    let deploying =
+        |governed: &Governed| deploys.get(&governed.overlay).or_else(|| through.get(&governed.overlay)).cloned().unwrap_or_default();
+    let living: Vec<WorkloadId> = governed.iter().map(|governed| lives(governed, &deploying(governed))).collect();
+    let ids: BTreeSet<WorkloadId> = living.iter().cloned().collect();
     if let Some(reader) = &mut reader {
         reader.workloads(&ids).await;
     }
     let mut cluster = reader.map(|reader| reader.cluster).unwrap_or_default();
-    cluster.argocd = argocd::beside(cluster.argocd, tree, tracked);
-    let deploys = argocd::deploys(&cluster.argocd, tracked, now);
+    cluster.argocd = of_argocd;
     // Two overlays may render one workload.
     let mut wanted: BTreeMap<&WorkloadId, Wanted> = BTreeMap::new();
-    for governed in &governed {
-        let id = &governed.rendered.id;
-        let none = || Wanted { id: id.clone(), signals: BTreeSet::new(), learns: false, error_budget: None };
+    for (governed, id) in governed.iter().zip(&living) {
+        let none = || Wanted { id: id.clone(), signals: BTreeSet::new(), learns: false, error_budgets: BTreeSet::new() };
         let wanted = wanted.entry(id).or_insert_with(none);
-        wanted.error_budget.clone_from(&governed.policy.spec.error_budget);
+        wanted.error_budgets.extend(governed.policy.spec.error_budget.clone());
         for driver in governed.policy.spec.drivers() {
             wanted.learns |= is_learned(&driver);
             wanted.signals.extend(is_learned(&driver).then_some(Signal::Cpu));
@@ -65,8 +71,9 @@ pub async fn snapshot(
     let settled = settled(&past);
     let workloads = governed
         .into_iter()
-        .map(|governed| {
-            let history = histories.get(&governed.rendered.id).cloned().unwrap_or_default();
+        .zip(living)
+        .map(|(governed, id)| {
+            let history = histories.get(&id).cloned().unwrap_or_default();
             let driven = |Driver { signal, capacity_per_replica }| {
                 let nothing =
                     || Err(HoldReason::NoData { signal: signal.clone(), detail: "the source answered nothing for it".to_owned() });
@@ -75,22 +82,26 @@ pub async fn snapshot(
             };
             let signals = governed.policy.spec.drivers().into_iter().map(driven).collect();
             let cpu = history.demand.get(&Signal::Cpu).and_then(|cpu| cpu.as_ref().ok()).cloned();
-            let History { usage, startup, restarts, ready, latency, version, error_budget, troubles, censored, .. } = history;
+            let History { usage, startup, restarts, ready, latency, version, error_budgets, troubles, censored, .. } = history;
             let effort = Effort { cpu, ready, latency, version };
             let is_learned = governed.policy.spec.drivers().iter().any(is_learned);
-            let live = cluster.workloads.get(&governed.rendered.id).cloned();
-            let deploys = deploys.get(&governed.overlay).cloned().unwrap_or_default();
+            let deploys = deploying(&governed);
             let tracked = deploys.iter().find(|deploys| deploys.tracking == Tracking::Tracked);
             let before = settled.get(&(&governed.overlay, &governed.rendered.id)).map_or(&[][..], |settled| settled);
             let now = tracked.and_then(Deploys::settled).filter(|now| before.last().is_none_or(|last| last.commit != now.commit));
             let healthy: Vec<f64> = before.iter().copied().chain(now.as_ref()).map(|settled| f64::from(settled.seconds)).collect();
+            // What Argo CD deploys elsewhere is not what this cluster has by that name.
+            let is_here = tracked.is_none_or(|deploys| deploys.application.destination.is_here());
+            let live = cluster.workloads.get(&id).filter(|_| is_here).cloned();
             let lead = live.as_ref().map(Live::lead).unwrap_or_default();
+            let error_budget = governed.policy.spec.error_budget.as_ref().and_then(|expression| error_budgets.get(expression).copied());
             Observed {
                 lead: Lead { sync: tracked.and_then(|deploys| Stage::of(&deploys.syncs)), healthy: Stage::of(&healthy), ..lead },
                 live,
                 deploys,
                 overlay: governed.overlay,
                 rendered: governed.rendered,
+                namespace: id.namespace,
                 policy: governed.policy,
                 origins: governed.origins,
                 signals,
@@ -107,6 +118,18 @@ pub async fn snapshot(
     let mut notices: Vec<String> = cluster.unseen.iter().map(ToString::to_string).collect();
     notices.extend(argocd::notices(&cluster.argocd, tree, tracked, &deploys));
     Ok(Snapshot { now, workloads, shard, elsewhere, amiss, past, base: tracked.base.to_owned(), cluster, notices })
+}
+
+/// The workload where it runs: an overlay may leave its namespace to whoever applies it.
+fn lives(governed: &Governed, deploys: &[Deploys]) -> WorkloadId {
+    let mut id = governed.rendered.id.clone();
+    if id.namespace.is_empty() {
+        let of_policy = governed.policy.metadata.namespace.clone();
+        let tracked = || deploys.iter().find(|deploys| deploys.tracking == Tracking::Tracked);
+        let of_argocd = || tracked().or(deploys.first()).map(|deploys| deploys.application.destination.namespace.clone());
+        id.namespace = of_policy.or_else(of_argocd).unwrap_or_default();
+    }
+    id
 }
 
 /// How long the Application of each workload took to become Healthy after each sync, as the first run saw that came after it: one that was unwell

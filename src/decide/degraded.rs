@@ -4,7 +4,7 @@ use crate::model::{Basis, Change, Field, Plan, Reason, RepoPath, Route, Snapshot
 
 use super::{Settings, paused_by};
 
-/// Where an Application became Degraded after it deployed a commit of ours, and that alone, the inverse of what that commit changed takes the place
+/// Where an Application became Degraded after it deployed commits of ours, and these alone, the inverse of what they changed takes the place
 /// of whatever else was planned for these fields. It goes by pull request, or is only observed where the policy has it so: people look at it,
 /// whatever else goes by commit. `last` are the values that were written last to each field.
 ///
@@ -16,11 +16,15 @@ pub fn take_back<'a>(plan: &mut Plan, snapshot: &Snapshot, settings: &Settings, 
             continue;
         }
         let unwell = workload.deploys.iter().find_map(|deploys| Some((deploys, deploys.degraded_by()?)));
-        let Some((deploys, (since, revisions))) = unwell else { continue };
+        let Some((deploys, (since, brought))) = unwell else { continue };
+        // What else came may as well be the cause.
+        if !brought.iter().all(|commit| last.iter().any(|written| written.commit == *commit)) {
+            continue;
+        }
         let is_here = |written: &&&Written| {
             written.what.change.overlay == workload.overlay && written.what.workload == workload.rendered.id && !written.what.is_inverse()
         };
-        for written in last.iter().filter(is_here).filter(|written| revisions.contains(&written.commit)) {
+        for written in last.iter().filter(is_here).filter(|written| brought.contains(&written.commit)) {
             let done = &written.what.change;
             let Some(before) = done.from.clone().filter(|_| workload.rendered.value(&done.field) == Some(&done.to)) else {
                 continue;

@@ -172,10 +172,13 @@ fn settle(workload: &Observed, floor: Floor, asked: &[Asked], missing: &[HoldRea
         reasons.push(Reason::AtMost { bound, wanted: needed, by });
     }
     if to == now {
-        let (at_once, _) = guarded(needed, now, workload, &floor);
+        let (at_once, bounds) = guarded(needed, now, workload, &floor);
         return match deferral {
             Some(Deferral { over, until, .. }) if at_once < now => hold_at(at_once, HoldReason::Deferred { over, until }),
-            _ => hold_at(to, HoldReason::Unchanged),
+            _ => match bounds.into_iter().find_map(|bound| bounded(bound, needed)) {
+                Some(why) => hold_at(needed, why),
+                None => hold_at(to, HoldReason::Unchanged),
+            },
         };
     }
     if to < now && !missing.is_empty() {
@@ -329,7 +332,7 @@ pub(super) fn target_share(workload: &Observed) -> f64 {
 }
 
 /// A ceiling with room for the reactive autoscaler above a floor: half as many again.
-fn room_above(floor: u32) -> u32 {
+pub(super) fn room_above(floor: u32) -> u32 {
     floor.saturating_add(floor.div_ceil(2))
 }
 
@@ -358,6 +361,14 @@ fn guarded(wanted: u32, now: u32, workload: &Observed, floor: &Floor) -> (u32, V
         reasons.push(Reason::Stepped { wanted, step });
     }
     (to, reasons)
+}
+
+/// Why a floor stays where it is, though the forecast asks for another.
+fn bounded(bound: Reason, wanted: u32) -> Option<HoldReason> {
+    match bound {
+        Reason::AtMost { bound, by, .. } | Reason::AtLeast { bound, by } => Some(HoldReason::Bounded { wanted, bound, by }),
+        _ => None,
+    }
 }
 
 /// A bound that a field of the policy sets.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::model::policy::{RequestsPolicy, delta};
+use crate::model::policy::delta;
 use crate::model::{
     Bytes, Container, Field, HoldReason, Millicores, Observed, Quantity, Reason, Resource, Scaler, Series, Signal, Snapshot, Value,
 };
@@ -16,6 +16,8 @@ pub(super) fn decide(workload: &Observed, snapshot: &Snapshot) -> Vec<Decision> 
         return Vec::new();
     }
     let mut decisions = Vec::new();
+    // What falls may yet be held: of the containers beside one, only what rises counts.
+    let mut pod = workload.rendered.containers.clone();
     for container in &workload.rendered.containers {
         let Some(usage) = workload.usage.get(&container.name) else {
             if workload.troubles.is_empty() && workload.is_measured() {
@@ -27,22 +29,34 @@ pub(super) fn decide(workload: &Observed, snapshot: &Snapshot) -> Vec<Decision> 
         };
         for (resource, series) in [(Resource::Cpu, &usage.cpu), (Resource::Memory, &usage.memory)] {
             if let Some(series) = series {
-                decisions.push(one(workload, container, resource, series, policy, snapshot));
+                let decision = one(workload, (&pod, container), resource, series, snapshot);
+                enter(&decision, &mut pod);
+                decisions.push(decision);
             }
         }
     }
     decisions
 }
 
+/// Enters a request that rises into what the containers of a pod request.
+fn enter(decision: &Decision, pod: &mut [Container]) {
+    let Decision::Change { field: Field::Request { container, .. }, to, .. } = decision else { return };
+    let Some(container) = pod.iter_mut().find(|one| one.name == *container) else { return };
+    match to {
+        Value::Cpu(cpu) => container.cpu_request = container.cpu_request.max(Some(*cpu)),
+        Value::Memory(memory) => container.memory_request = container.memory_request.max(Some(*memory)),
+        _ => {}
+    }
+}
+
 fn one(
     workload: &Observed,
-    container: &Container,
+    (pod, container): (&[Container], &Container),
     resource: Resource,
     series: &Series,
-    policy: &RequestsPolicy,
     snapshot: &Snapshot,
 ) -> Decision {
-    let now = snapshot.now;
+    let (policy, now) = (&workload.policy.spec.requests, snapshot.now);
     let field = Field::Request { container: container.name.clone(), resource };
     let known = series.known_at(now.timestamp());
     let hold = |wanted: Option<Quantity>, why| Decision::Hold { field: Some(field.clone()), wanted: wanted.map(Value::from), why };
@@ -97,7 +111,7 @@ fn one(
     if capacity_follows(workload, resource) {
         return hold(Some(to), HoldReason::CapacityFollows { resource });
     }
-    if let Some(why) = live::request(workload, snapshot, container, resource, to) {
+    if let Some(why) = live::request(workload, snapshot, (pod, container), resource, to) {
         return hold(Some(to), why);
     }
     Decision::Change { object: object_of(workload), field, from: from.map(Value::from), to: to.into(), reasons }

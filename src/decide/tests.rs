@@ -76,6 +76,7 @@ fn workload(spec: &str, replicas: u32, scaler: Scaler) -> Observed {
         troubles: vec![],
         startup: None,
         effort: Effort::default(),
+        namespace: "shop".into(),
         error_budget: None,
         lead: Lead::default(),
         live: None,

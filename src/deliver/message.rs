@@ -342,6 +342,10 @@ pub fn unstudied(why: &NoStudy) -> String {
 pub fn held(why: &HoldReason) -> String {
     match why {
         HoldReason::Unchanged => "already as planned".to_owned(),
+        HoldReason::Bounded { wanted, bound, by } if wanted > bound => {
+            format!("the forecast asks for {wanted}: never above {bound}, {}", limit(by))
+        }
+        HoldReason::Bounded { wanted, bound, by } => format!("{wanted} would do: never below {bound}, {}", limit(by)),
         HoldReason::TooSmall { change, least } => {
             format!("{:+.0} % is less than the {} % that is worth a change", change * 100.0, trimmed(least * 100.0, 0))
         }
@@ -367,7 +371,7 @@ pub fn held(why: &HoldReason) -> String {
         HoldReason::LimitRange { name, bound } => {
             format!("LimitRange {name} of its namespace would refuse it: its bound is {bound}; change that first")
         }
-        HoldReason::NoRoom { by } => format!("there is no room for one more replica, {}", limit(by)),
+        HoldReason::NoRoom { by } => format!("there is no room for more, {}", limit(by)),
         HoldReason::NoNode { largest } => format!("no node could hold such a pod: the largest has {largest} to give"),
         HoldReason::CoolingDown { until } => {
             format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))

@@ -76,9 +76,12 @@ pub fn standing(rhythm: Rhythm, repository: &Repository) -> Result<Option<Propos
 pub fn kept(plan: &Plan, proposed: &Proposal, may: impl Fn(&Change) -> bool) -> Vec<Change> {
     let is_unknown = |change: &Change| {
         let is_planned = plan.changes.iter().any(|other| is_same_field(other, change));
-        let holds = |held: &Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload) && held.why.is_for_now();
-        let is_about = |held: &Held| held.field.as_ref().is_none_or(|field| *field == change.field);
-        !is_planned && plan.held.iter().any(|held| holds(held) && is_about(held))
+        let of_workload = |held: &&Held| (&held.overlay, &held.workload) == (&change.overlay, &change.workload);
+        let is_about = |held: &&Held| held.field.as_ref().is_none_or(|field| *field == change.field);
+        let mut verdicts = plan.held.iter().filter(of_workload).filter(is_about).peekable();
+        // Where the demand is not known, no more is said of the fields besides the floor.
+        let is_silent = verdicts.peek().is_none() && plan.held.iter().filter(of_workload).any(|held| held.why.is_error());
+        !is_planned && (is_silent || verdicts.any(|held| held.why.is_for_now()))
     };
     let changes = proposed.changes().zip(&proposed.changes).filter(|(change, _)| is_unknown(change) && may(change));
     changes.map(|(change, of)| Change { reasons: vec![Reason::Kept { input: of.input.clone() }], ..change }).collect()

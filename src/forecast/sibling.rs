@@ -123,6 +123,7 @@ mod tests {
             troubles: vec![],
             startup: None,
             effort: Effort::default(),
+            namespace: "shop".into(),
             error_budget: None,
             lead: Lead::default(),
             live: None,

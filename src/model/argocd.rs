@@ -279,6 +279,13 @@ impl Application {
     }
 }
 
+impl Destination {
+    /// Whether that is the cluster which Argo CD itself runs in.
+    pub fn is_here(&self) -> bool {
+        matches!(self.server.as_str(), "" | "https://kubernetes.default.svc") && matches!(self.name.as_str(), "" | "in-cluster")
+    }
+}
+
 impl Project {
     /// Reads a document; `None` for what is no AppProject.
     pub fn read(document: &Value) -> Option<Self> {

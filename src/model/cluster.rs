@@ -17,7 +17,7 @@ pub struct Cluster {
     pub workloads: BTreeMap<WorkloadId, Live>,
     /// The quotas of their namespaces.
     pub quotas: Vec<Quota>,
-    /// The limit ranges of their namespaces, as far as they bound containers.
+    /// The limit ranges of their namespaces.
     pub ranges: Vec<LimitRange>,
     /// The nodes; `None` where they are not known.
     pub nodes: Option<Nodes>,
@@ -87,13 +87,15 @@ pub struct Autoscaler {
     pub paused_by: Option<String>,
 }
 
-/// What a PodDisruptionBudget wants available.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a PodDisruptionBudget wants available: a number of pods, or a share of them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Disruption {
     /// Its name.
     pub name: String,
-    /// Pods that must stay available.
+    /// Pods that must stay available; nought where it gives a share.
     pub least: u32,
+    /// The share of its pods that must stay available, 0–1; absent where it gives a number.
+    pub min_available_share: Option<f64>,
     /// Pods that may be evicted now.
     pub allowed: Option<u32>,
 }
@@ -132,24 +134,52 @@ pub struct Quota {
     pub left: BTreeMap<String, f64>,
 }
 
-/// A LimitRange's bounds of what one container may request.
-#[derive(Clone, Debug, PartialEq)]
+/// What pods take of their namespace: how many they are, and what they request and are limited to, in cores and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Claim {
+    /// How many.
+    pub pods: f64,
+    /// What they request.
+    pub requests: (f64, f64),
+    /// What they are limited to.
+    pub limits: (f64, f64),
+}
+
+/// A LimitRange: what the API server refuses in its namespace, and what it fills in.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LimitRange {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The least and the most of each resource, in cores or bytes.
-    pub bounds: BTreeMap<Resource, (Option<f64>, Option<f64>)>,
+    /// What it says of one container.
+    pub container: BTreeMap<Resource, Bounds>,
+    /// The most that the containers of a pod may request together, in cores or bytes.
+    pub pod: BTreeMap<Resource, f64>,
+}
+
+/// What a LimitRange says of a container's resource, in cores or bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// The least that may be requested.
+    pub least: Option<f64>,
+    /// The most.
+    pub most: Option<f64>,
+    /// What is requested where neither a request nor a limit is given.
+    pub request: Option<f64>,
+    /// The limit where none is given.
+    pub limit: Option<f64>,
+    /// How many times its request a limit may be.
+    pub ratio: Option<f64>,
 }
 
 /// The nodes that take pods.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Nodes {
     /// How many.
     pub count: u32,
-    /// The most that one of them has to give, in cores and bytes.
-    pub largest: (f64, f64),
+    /// What the largest have to give, in cores and bytes: each of them more of one than any other that has as much of the other.
+    pub largest: Vec<(f64, f64)>,
 }
 
 /// What Argo CD deploys.
@@ -181,20 +211,163 @@ impl Live {
     }
 }
 
+impl Disruption {
+    /// How many of so many replicas must stay available. Of a share a part of a pod counts as a whole one.
+    pub fn wants(&self, replicas: u32) -> u32 {
+        let share = (self.min_available_share.unwrap_or(0.0) * f64::from(replicas) - 1e-9).ceil().max(0.0);
+        self.least.max(share as u32)
+    }
+
+    /// What this and another budget of the same pods want together, by the name of the one that wants more of so many replicas.
+    #[must_use]
+    pub fn with(self, other: Self, replicas: u32) -> Self {
+        let (least, share) = (self.least.max(other.least), [self.min_available_share, other.min_available_share]);
+        let more = if other.wants(replicas) > self.wants(replicas) { other } else { self };
+        Self { least, min_available_share: share.into_iter().flatten().reduce(f64::max), ..more }
+    }
+}
+
+impl Claim {
+    /// The same so many times.
+    #[must_use]
+    pub fn times(self, count: f64) -> Self {
+        let both = |(cpu, memory): (f64, f64)| (cpu * count, memory * count);
+        Self { pods: self.pods * count, requests: both(self.requests), limits: both(self.limits) }
+    }
+
+    /// What it takes of a resource, by its name in quotas; `None` for what pods take none of.
+    fn of(&self, resource: &str) -> Option<f64> {
+        Some(match resource {
+            "pods" | "count/pods" => self.pods,
+            "cpu" | "requests.cpu" => self.requests.0,
+            "memory" | "requests.memory" => self.requests.1,
+            "limits.cpu" => self.limits.0,
+            "limits.memory" => self.limits.1,
+            _ => return None,
+        })
+    }
+}
+
 impl Quota {
-    /// How many more pods fit that request so much and are limited to so much, in cores and bytes, and which resource bounds them.
-    pub fn room(&self, requests: (f64, f64), limits: (f64, f64)) -> Option<(u32, &str)> {
+    /// How many times a claim fits into what is left, and which resource bounds that; `None` where none does.
+    pub fn room(&self, claim: &Claim) -> Option<(u32, &str)> {
         let room = self.left.iter().filter_map(|(resource, left)| {
-            let each = match resource.as_str() {
-                "pods" | "count/pods" => 1.0,
-                "cpu" | "requests.cpu" => requests.0,
-                "memory" | "requests.memory" => requests.1,
-                "limits.cpu" => limits.0,
-                "limits.memory" => limits.1,
-                _ => return None,
-            };
-            (each > 0.0).then(|| ((left / each + 1e-9).floor().clamp(0.0, f64::from(u32::MAX)) as u32, resource.as_str()))
+            let each = claim.of(resource).filter(|each| *each > 0.0)?;
+            Some(((left / each + 1e-9).floor().clamp(0.0, f64::from(u32::MAX)) as u32, resource.as_str()))
         });
         room.min()
+    }
+
+    /// Takes a claim from what is left.
+    pub fn give(&mut self, claim: &Claim) {
+        for (resource, left) in &mut self.left {
+            *left = (*left - claim.of(resource).unwrap_or(0.0)).max(0.0);
+        }
+    }
+}
+
+impl Bounds {
+    /// The bound that a request breaks, beside a limit that is given or filled in.
+    pub fn broken(&self, request: f64, limit: Option<f64>) -> Option<f64> {
+        let least = self.least.filter(|least| exceeds(*least, request));
+        let most = self.most.filter(|most| exceeds(request, *most));
+        let limited = limit.filter(|limit| self.limit.is_some() && exceeds(request, *limit));
+        let even = limit.zip(self.ratio).filter(|(_, ratio)| *ratio > 0.0).map(|(limit, ratio)| limit / ratio);
+        least.or(most).or(limited).or(even.filter(|least| exceeds(*least, request)))
+    }
+}
+
+impl Nodes {
+    /// Nodes that have so much to give, in cores and bytes.
+    pub fn of(sizes: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let fits = |(cpu, memory): (f64, f64), size: (f64, f64)| cpu <= size.0 && memory <= size.1;
+        let mut nodes = Self::default();
+        for size in sizes {
+            nodes.count += 1;
+            if !nodes.largest.iter().any(|known| fits(size, *known)) {
+                nodes.largest.retain(|known| !fits(*known, size));
+                nodes.largest.push(size);
+            }
+        }
+        nodes
+    }
+
+    /// The most of a resource that one of them has beside so much of the other; where none has that much, the most at all. `None` without nodes.
+    pub fn most(&self, resource: Resource, beside: f64) -> Option<f64> {
+        let sizes = || {
+            self.largest.iter().map(move |&(cpu, memory)| match resource {
+                Resource::Cpu => (cpu, memory),
+                Resource::Memory => (memory, cpu),
+            })
+        };
+        let enough = sizes().filter(|(_, other)| !exceeds(beside, *other)).map(|(most, _)| most).reduce(f64::max);
+        enough.or_else(|| sizes().map(|(most, _)| most).reduce(f64::max))
+    }
+}
+
+/// Whether an amount is more than another, by more than sums of amounts are exact.
+pub fn exceeds(amount: f64, other: f64) -> bool {
+    amount > other * (1.0 + 1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: f64 = 1_073_741_824.0;
+
+    #[test]
+    fn a_quota_is_given_out_once() {
+        let left = [("pods", 3.0), ("requests.cpu", 1.0), ("count/secrets", 0.0)];
+        let left = left.into_iter().map(|(resource, left)| (resource.to_owned(), left)).collect();
+        let mut quota = Quota { namespace: "shop".into(), name: "quota".into(), left };
+        let pod = Claim { pods: 1.0, requests: (0.1, GIB), limits: (9.0, 0.0) };
+        assert_eq!(quota.room(&pod), Some((3, "pods")));
+        quota.give(&pod.times(2.0));
+        assert_eq!((quota.room(&pod), quota.left["requests.cpu"]), (Some((1, "pods")), 0.8));
+        let more = Claim { requests: (0.8, 0.0), ..Claim::default() };
+        assert_eq!(quota.room(&more), Some((1, "requests.cpu")));
+        quota.give(&more);
+        assert_eq!(quota.room(&more), Some((0, "requests.cpu")));
+        assert_eq!(quota.room(&Claim { limits: (1.0, 1.0), ..Claim::default() }), None, "nothing bounds these");
+    }
+
+    #[test]
+    fn a_limit_range_refuses_what_it_would_fill_up_or_what_is_uneven() {
+        let bounds = Bounds { least: Some(0.1), most: Some(2.0), limit: Some(0.5), request: None, ratio: Some(4.0) };
+        // (request, limit) -> the bound that it breaks
+        for (request, limit, broken) in [
+            (0.3, Some(0.5), None),
+            (0.05, None, Some(0.1)),
+            (2.5, Some(3.0), Some(2.0)),
+            (0.6, Some(0.5), Some(0.5)),
+            (0.125, Some(0.5), None),
+            (0.12, Some(0.5), Some(0.125)),
+            (0.1 + 0.2, Some(0.3), None),
+        ] {
+            assert_eq!(bounds.broken(request, limit), broken, "{request} {limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_fits_one_node_in_both() {
+        let nodes = Nodes::of([(8.0, 4.0 * GIB), (2.0, 64.0 * GIB), (2.0, 4.0 * GIB), (1.0, 64.0 * GIB)]);
+        assert_eq!((nodes.count, nodes.largest.len()), (4, 2));
+        assert_eq!(nodes.most(Resource::Cpu, 4.0 * GIB), Some(8.0));
+        assert_eq!(nodes.most(Resource::Cpu, 5.0 * GIB), Some(2.0));
+        assert_eq!(nodes.most(Resource::Cpu, 65.0 * GIB), Some(8.0), "it fits nowhere, whatever its CPU");
+        assert_eq!(nodes.most(Resource::Memory, 3.0), Some(4.0 * GIB));
+        assert_eq!(Nodes::of([]).most(Resource::Memory, 0.0), None);
+    }
+
+    #[test]
+    fn a_share_of_the_replicas_grows_with_them() {
+        let budget = |name: &str, least, share| Disruption { name: name.into(), least, min_available_share: share, allowed: None };
+        let half = budget("half", 0, Some(0.5));
+        assert_eq!([0, 1, 4, 5].map(|replicas| half.wants(replicas)), [0, 1, 2, 3]);
+        assert_eq!(budget("all", 0, Some(1.0)).wants(7), 7);
+        let both = budget("three", 3, None).with(half.clone(), 10);
+        assert_eq!(both, budget("half", 3, Some(0.5)));
+        assert_eq!(half.with(budget("three", 3, None), 4).name, "three");
     }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Field;
 use super::argocd::{Application, Frozen, Health, Phase, Seen, Status, Sync, Tracking};
+
+/// What becomes of an Application later than this after a sync is not for the sync.
+const LONGEST: TimeDelta = TimeDelta::hours(1);
 
 /// An Application that deploys an overlay.
 #[derive(Clone, Debug)]
@@ -17,8 +20,8 @@ pub struct Deploys {
     pub tracking: Tracking,
     /// The sync window of its project that keeps it from syncing.
     pub frozen: Option<Frozen>,
-    /// Whether the last commit that it deployed came alone: it follows the one that was deployed before.
-    pub alone: bool,
+    /// The commits that its last sync brought, the newest first; empty where they do not follow what was deployed before, or are not at hand.
+    pub brought: Vec<String>,
     /// How long after its commit each sync of late ended, in seconds, the oldest first.
     pub syncs: Vec<f64>,
 }
@@ -134,12 +137,12 @@ impl Deploys {
         self.tracking == Tracking::Tracked && !self.application.auto_sync
     }
 
-    /// Since when it has been unwell, where it became so after it deployed these commits.
+    /// Since when it has been unwell, where it became so within an hour after it deployed these commits.
     pub fn degraded_by(&self) -> Option<(DateTime<Utc>, &[String])> {
-        let status = self.application.status.as_ref().filter(|status| self.alone && status.health == Health::Degraded)?;
+        let status = self.application.status.as_ref().filter(|status| !self.brought.is_empty() && status.health == Health::Degraded)?;
         let last = status.history.last()?;
-        let since = status.health_since.filter(|since| *since >= last.deployed)?;
-        Some((since, &last.revisions))
+        let since = status.health_since.filter(|since| (last.deployed..last.deployed + LONGEST).contains(since))?;
+        Some((since, &self.brought))
     }
 
     /// How long after its last sync it became Healthy; `None` where it was well all the time, or is not, or became so an hour later, for which
@@ -147,8 +150,9 @@ impl Deploys {
     pub fn settled(&self) -> Option<Settled> {
         let status = self.application.status.as_ref().filter(|status| status.health == Health::Healthy)?;
         let last = status.history.last()?;
-        let seconds = u32::try_from((status.health_since? - last.deployed).num_seconds()).ok()?;
-        (seconds <= 3600).then(|| Settled { commit: last.revisions.join("+"), seconds })
+        let took = status.health_since? - last.deployed;
+        let seconds = u32::try_from(took.num_seconds()).ok()?;
+        (took < LONGEST).then(|| Settled { commit: last.revisions.join("+"), seconds })
     }
 
     /// Whether the cluster itself told of it.

@@ -210,6 +210,15 @@ pub enum Limit {
 pub enum HoldReason {
     /// It already holds the planned value.
     Unchanged,
+    /// It is at a bound, though the forecast asks for something beyond it.
+    Bounded {
+        /// What the forecast asks for.
+        wanted: u32,
+        /// The bound.
+        bound: u32,
+        /// Who sets it.
+        by: Limit,
+    },
     /// The change is smaller than the policy cares for.
     TooSmall {
         /// The relative change.
@@ -275,7 +284,7 @@ pub enum HoldReason {
         /// The bound that it sets, in cores or bytes.
         bound: Quantity,
     },
-    /// There is no room for one more replica.
+    /// There is no room for more.
     NoRoom {
         /// Who bounds it.
         by: Limit,
@@ -414,6 +423,7 @@ impl HoldReason {
         !matches!(
             self,
             Self::Unchanged
+                | Self::Bounded { .. }
                 | Self::TooSmall { .. }
                 | Self::Vetoed { .. }
                 | Self::Gated { .. }
@@ -447,6 +457,7 @@ impl HoldReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
+            Self::Bounded { .. } => "bounded",
             Self::TooSmall { .. } => "too-small",
             Self::Vetoed { .. } => "vetoed",
             Self::Gated { .. } => "gated",

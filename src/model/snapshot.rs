@@ -18,6 +18,8 @@ pub struct Observed {
     pub overlay: RepoPath,
     /// What the overlay says of it.
     pub rendered: RenderedWorkload,
+    /// The namespace that it runs in: that of the overlay or, where it sets none, of its policy or of the Application that deploys it.
+    pub namespace: String,
     /// The policy that governs it.
     pub policy: ScalingPolicy,
     /// Who says each field of the policy.

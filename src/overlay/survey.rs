@@ -1,6 +1,6 @@
 //! What an overlay renders of workloads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{Additions, Build, build};
 use super::fields::{self, Shape};
@@ -23,6 +23,11 @@ pub fn survey(tree: &Tree, overlay: &RepoPath) -> Result<Rendered, Refusal> {
     Ok(rendered(overlay, &build))
 }
 
+/// The folders that a build of this one reads, itself included; none where it cannot be built.
+pub fn reads(tree: &Tree, folder: &RepoPath) -> BTreeSet<RepoPath> {
+    build(&Files::new(tree), folder, &Additions::default()).map(|build| build.roots).unwrap_or_default()
+}
+
 /// The folders with a kustomization under the given ones, Components excepted, in the order of their paths.
 pub fn overlays(tree: &Tree, under: &[RepoPath]) -> Vec<RepoPath> {
     let files = Files::new(tree);
@@ -31,7 +36,7 @@ pub fn overlays(tree: &Tree, under: &[RepoPath]) -> Vec<RepoPath> {
         .map(|(path, _)| path.parent())
         .filter(|folder| under.iter().any(|above| folder.is_under(above)))
         .filter(|folder| !is_component(&files, folder))
-        .collect::<std::collections::BTreeSet<_>>()
+        .collect::<BTreeSet<_>>()
         .into_iter()
         .collect()
 }

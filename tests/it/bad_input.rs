@@ -20,8 +20,12 @@ fn run_without_effect(shop: &Shop, config: &str, code: i32, words: &[&str]) {
 #[test]
 fn prometheus_down_holds_every_workload() {
     let shop = Shop::new();
-    let config = shop.local("metrics: {prometheus: {url: 'http://127.0.0.1:9', retries: 0}}\n");
+    assert_eq!(shop.run("run", &shop.local("gate: {}\n"), &[]).code, 0);
+    let proposed = || git(&shop.bare(), &["rev-parse", "prescale/main/templates"]);
+    let before = proposed();
+    let config = shop.local("gate: {}\nmetrics: {prometheus: {url: 'http://127.0.0.1:9', retries: 0}}\n");
     run_without_effect(&shop, &config, 0, &["sourceFailed", "127.0.0.1:9"]);
+    assert_eq!(proposed(), before, "what stands proposed is neither wanted nor unwanted");
     assert_eq!(shop.run("run", &config, &["--strict"]).code, 3);
     Ran::of(&mut prescale(&["doctor", "--config", &config])).says(1, &["fail metrics", "127.0.0.1:9", "ok repository"]);
 }

@@ -1,8 +1,11 @@
 //! The cluster and Argo CD, from an API server that speaks the real wire format: what is read, what it holds, and what goes without it.
 
+mod limits;
+
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
+use prescale::model::Field;
 use serde_json::{Value as Json, json};
 
 use crate::support::git::git;
@@ -73,7 +76,8 @@ fn notices(report: &Json) -> String {
 }
 
 fn changed(report: &Json) -> Vec<String> {
-    let text = |change: &Json| format!("{} {}", change["field"].as_str().unwrap(), change["to"]);
+    let field = |change: &Json| serde_json::from_value::<Field>(change["field"].clone()).unwrap();
+    let text = |change: &Json| format!("{} {}", field(change), change["to"]);
     report["changes"].as_array().unwrap().iter().map(text).collect()
 }
 
@@ -172,7 +176,7 @@ fn policies_of_the_gate_see_the_cluster() {
     let world = World::new();
     world.api.put(objects::pending_pod("shop", "web", 0, start() - TimeDelta::minutes(5)));
     world.api.put(objects::event("shop", "Deployment", "web", "FailedCreate", "quota exceeded"));
-    world.api.put(Json::from(world.application().destination("https://prod", "shop").project("default")));
+    world.api.put(Json::from(world.application().destination("https://kubernetes.default.svc", "shop").project("default")));
     let folder = world.small.path().join("policies");
     std::fs::create_dir(&folder).unwrap();
     let rego = "package prescale.gate.mine\n\nimport rego.v1\n\nhold contains message if {\n\tinput.cluster.pending > 0\n\tmessage := \
@@ -183,7 +187,7 @@ fn policies_of_the_gate_see_the_cluster() {
     let gate = format!("gate: {{shipped: false, policies: ['{}']}}", folder.display());
     std::fs::write(&config, text.replace("gate: {shipped: false}", &gate)).unwrap();
     assert_eq!(held(&world.run()), ["gated"]);
-    world.small.plan(0).says(0, &["Insufficient cpu", "FailedCreate: quota exceeded", "https://prod"]);
+    world.small.plan(0).says(0, &["Insufficient cpu", "FailedCreate: quota exceeded", "https://kubernetes.default.svc"]);
 }
 
 #[test]
@@ -578,6 +582,89 @@ fn what_degraded_an_application_is_taken_back() {
     world.api.put(world.application().sync("Synced", &[&world.tip()]));
     assert_eq!(held(&world.small.run(20)), ["vetoed"]);
     world.small.plan(30).says(0, &["its Application became Degraded by it"]);
+}
+
+#[test]
+fn two_commits_of_one_run_are_taken_back_together_and_what_came_with_others_is_not() {
+    let world = World::new();
+    let at = |minutes: i64| start() + TimeDelta::minutes(minutes);
+    let file = |path: &str, from: &str, to: &str| {
+        let text = git(&world.small.bare(), &["show", &format!("main:{path}")]) + "\n";
+        assert!(text.contains(from), "{text}");
+        crate::support::git::commit_at(&world.small.bare(), "main", path, &text.replace(from, to), at(-90))
+    };
+    file("overlays/prod/scaling.yaml", "requests: {enabled: false}", "requests: {leastHistory: 1d}");
+    let tip = file("overlays/prod/web.yaml", "image: app:1", "image: app:1, resources: {requests: {memory: 1Gi}}");
+    world.small.history("memory.app", |_| 209_715_200.0).history("cpu.app", |_| 0.1);
+    world.api.put(world.application().sync("Synced", &[&tip]));
+    let report = world.run();
+    let ours = git(&world.small.bare(), &["rev-list", &format!("{tip}..main")]);
+    let ours: Vec<&str> = ours.lines().collect();
+    assert_eq!(ours.len(), 2, "floors and templates: {report}");
+    let unwell = |before: &str| {
+        let application = objects::application("web", &world.url(), "overlays/prod", "main").automated(true, true);
+        let application = application.deployed(1, &[before], at(-60), at(-59)).deployed(2, &[ours[0]], at(1), at(2));
+        let mut unwell = Json::from(application.sync("Synced", &[ours[0]]).health("Degraded"));
+        unwell["status"]["health"]["lastTransitionTime"] = json!(objects::time(at(4)));
+        world.api.put(unwell);
+        world.small.plan_json(10)
+    };
+    let mut back = changed(&unwell(&tip));
+    back.sort();
+    assert_eq!(back, ["app requests.memory \"1Gi\"", "replicas 4"]);
+    // The sync brought a commit of someone else's as well.
+    let theirs = git(&world.small.bare(), &["rev-parse", &format!("{tip}^")]);
+    assert!(!changed(&unwell(&theirs)).contains(&"replicas 4".to_owned()));
+}
+
+#[test]
+fn an_overlay_without_a_namespace_runs_where_its_application_deploys_it() {
+    let world = World::new();
+    let at = start() - TimeDelta::minutes(50);
+    let text = git(&world.small.bare(), &["show", "main:overlays/prod/web.yaml"]) + "\n";
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/prod/web.yaml", &text.replace(", namespace: shop", ""), at);
+    world.small.plan(0).says(
+        0,
+        &["renders the workload without a namespace, and no Application says where it is deployed: set `metadata.namespace` in its policy"],
+    );
+    // Another folder builds on the overlay, and that is the one which is deployed.
+    crate::support::git::commit_at(
+        &world.small.bare(),
+        "main",
+        "clusters/prod/kustomization.yaml",
+        "resources: [../../overlays/prod]\n",
+        at,
+    );
+    let deployed = |destination: &str, revision: &str| {
+        let application = objects::application("web", &world.url(), "clusters/prod", revision).automated(true, true);
+        world.api.put(application.destination(destination, "shop").sync("Synced", &[&world.tip()]));
+    };
+    deployed("https://kubernetes.default.svc", "v1.2.3");
+    assert_eq!(held(&world.small.plan_json(0)), ["argocd"]);
+    deployed("https://kubernetes.default.svc", "main");
+    assert_eq!(changed(&world.small.plan_json(0)), ["replicas 6"]);
+    // The policy may say it as well; and what this cluster has by that name is nothing to an Application of another cluster.
+    world.api.put(objects::hpa_without_metrics("shop", "web", "web", 2, 10));
+    assert_eq!(held(&world.small.plan_json(0)), ["scaledElsewhere"]);
+    deployed("https://eu.example.com", "main");
+    assert_eq!(changed(&world.small.plan_json(0)), ["replicas 6"]);
+    world.api.remove("applications", "argocd", "web");
+    let policy = git(&world.small.bare(), &["show", "main:overlays/prod/scaling.yaml"]) + "\n";
+    let policy = policy.replace("metadata: {name: web}", "metadata: {name: web, namespace: shop}");
+    crate::support::git::commit_at(&world.small.bare(), "main", "overlays/prod/scaling.yaml", &policy, at);
+    world.api.remove("horizontalpodautoscalers", "shop", "web");
+    assert_eq!(changed(&world.small.run(0)), ["replicas 6"]);
+}
+
+#[test]
+fn a_bound_that_keeps_a_floor_where_it_is_is_named() {
+    let small = Small::new(4, "signal: requests, capacityPerReplica: 10, replicas: {max: 4}");
+    small.history("requests", |_| 55.0);
+    small.plan(0).says(0, &["the forecast asks for 6: never above 4, `replicas.max` of overlays/prod/scaling.yaml:1"]);
+    assert_eq!(held(&small.run(0)), ["bounded"]);
+    let small = Small::new(4, "signal: requests, capacityPerReplica: 10, replicas: {min: 4}");
+    small.history("requests", |_| 15.0);
+    small.plan(0).says(0, &["2 would do: never below 4, `replicas.min` of overlays/prod/scaling.yaml:1"]);
 }
 
 #[test]

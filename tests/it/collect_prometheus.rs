@@ -18,7 +18,7 @@ pub(crate) fn workload(namespace: &str, kind: WorkloadKind, name: &str, signal: 
         id: WorkloadId { namespace: namespace.to_owned(), kind, name: name.to_owned() },
         signals: [signal].into(),
         learns: false,
-        error_budget: None,
+        error_budgets: [].into(),
     }
 }
 
@@ -277,9 +277,9 @@ async fn an_expression_of_the_users_own() {
     // The share of an error budget may be below zero, and is told of the last hour.
     let budget = async |expression: &str| {
         let mut wanted = workload("shop", WorkloadKind::Deployment, "web", Signal::Cpu);
-        wanted.error_budget = Some(expression.to_owned());
+        wanted.error_budgets.insert(expression.to_owned());
         let history = six_hours(&source, &[wanted]).await.into_values().next().unwrap();
-        (history.error_budget, format!("{:?}", history.troubles))
+        (history.error_budgets.get(expression).copied(), format!("{:?}", history.troubles))
     };
     assert_eq!(budget("vector(-0.25)").await.0, Some(-0.25));
     for (expression, why) in [

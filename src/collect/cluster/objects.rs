@@ -147,18 +147,29 @@ pub(super) struct RangeSpec {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct RangeItem {
     #[serde(rename = "type")]
     pub(super) of: String,
     pub(super) min: BTreeMap<String, String>,
     pub(super) max: BTreeMap<String, String>,
+    #[serde(rename = "default")]
+    pub(super) default_limit: BTreeMap<String, String>,
+    pub(super) default_request: BTreeMap<String, String>,
+    pub(super) max_limit_request_ratio: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct NodeSpec {
     pub(super) unschedulable: bool,
+    taints: Vec<Taint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Taint {
+    effect: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -216,6 +227,13 @@ pub(super) struct Event {
     pub(super) last_timestamp: Option<DateTime<Utc>>,
     #[serde(rename = "eventTime")]
     pub(super) time: Option<DateTime<Utc>>,
+}
+
+impl NodeSpec {
+    /// Whether it keeps pods away that do not tolerate what it says.
+    pub(super) fn is_tainted(&self) -> bool {
+        self.taints.iter().any(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"))
+    }
 }
 
 impl Selector {

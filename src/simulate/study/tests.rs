@@ -70,6 +70,7 @@ fn workload(name: &str, spec: &str, demand: &Series, percent: Option<u32>) -> Ob
         troubles: vec![],
         startup: None,
         effort: Effort::default(),
+        namespace: "shop".into(),
         error_budget: None,
         lead: Lead::default(),
         live: None,
