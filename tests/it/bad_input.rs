@@ -145,6 +145,13 @@ fn policies_with_mistakes_hold_their_workload_and_tell_all() {
         good.replace("delivery:\n    floors: commit", "delivery:\n    floors: comit"),
         &["`observe`, `commit`, or a mapping with `floors` and `templates`"],
     );
+    // All that is wrong at once, though the parser stops at the first.
+    let wrong = good.replacen(
+        "    min: 2\n    max: 20\n",
+        "    min: 30\n    max: 20\n  replica: {}\n  signals: [{signal: disk}]\n  staleAfter: soon\n",
+        1,
+    );
+    with(wrong, &["unknown field `replica`", "spec.replicas.min (30) is above", "disk", "soon"]);
     with(format!("{good}---\n{}", good.split("---\n").nth(1).unwrap()), &["several policies name it", "keep one"]);
     with(format!("{good}---\nkind: ScalingPolicy\n  broken: [\n"), &["is no valid YAML"]);
 }

@@ -5,6 +5,7 @@ use serde_yaml::{Mapping, Value};
 
 use crate::model::nearest::with_nearest;
 use crate::model::origin::{Origin, Origins};
+use crate::model::policy::Spec;
 use crate::model::{Place, RepoPath, ScalingPolicy, WorkloadId, WorkloadKind};
 
 /// The name of a policy that stands, without a target, for all workloads of its folder or namespace.
@@ -132,7 +133,7 @@ pub(super) fn documents(path: &RepoPath, text: &str) -> Vec<Found> {
                 }
                 None => &message,
             };
-            with_nearest(words)
+            all_wrong(with_nearest(words), &value)
         });
         found.push(Found {
             origin: Origin::Git(place),
@@ -151,7 +152,7 @@ pub(super) fn of_cluster(document: &serde_json::Value) -> Option<Found> {
     let target = named_by(&value);
     let metadata = value.get("metadata")?;
     let origin = Origin::Cluster { namespace: target.namespace.clone(), name: text_of(metadata, "name")?.to_owned() };
-    let read = said(&value).map_err(|error| with_nearest(&error.to_string()));
+    let read = said(&value).map_err(|error| all_wrong(with_nearest(&error.to_string()), &value));
     Some(Found { origin, target, is_default: is_default(&value), is_unreadable: false, read })
 }
 
@@ -164,6 +165,30 @@ fn said(value: &Value) -> Result<Said, serde_yaml::Error> {
         spec.insert("target".into(), serde_yaml::from_str("{name: default}")?);
     }
     Ok(with_spec(serde_yaml::from_value(whole)?, value))
+}
+
+/// What stopped the parser, and what else is wrong: with each other field by itself, and with those together that can be read.
+fn all_wrong(first: String, value: &Value) -> String {
+    let Some(spec) = value.get("spec").and_then(Value::as_mapping) else { return first };
+    let mut readable = Mapping::new();
+    readable.insert("target".into(), Mapping::from_iter([("name".into(), DEFAULT.into())]).into());
+    let mut wrong = Vec::new();
+    for (key, field) in spec {
+        let mut alone = readable.clone();
+        alone.insert(key.clone(), field.clone());
+        match serde_yaml::from_value::<Spec>(alone.clone().into()) {
+            Ok(_) => readable = alone,
+            Err(error) => wrong.push(with_nearest(&error.to_string())),
+        }
+    }
+    let header = r"{apiVersion: prescale.dev/v1alpha1, kind: ScalingPolicy, metadata: {name: default}}";
+    let rest = serde_yaml::from_str::<Mapping>(header).map(|mut whole| {
+        whole.insert("spec".into(), readable.into());
+        serde_yaml::from_value::<ScalingPolicy>(whole.into()).map(|policy| policy.problems())
+    });
+    wrong.extend(rest.into_iter().flatten().flatten());
+    wrong.retain(|other| !first.contains(other.as_str()));
+    std::iter::once(first).chain(wrong).collect::<Vec<_>>().join("; ")
 }
 
 fn with_spec(policy: ScalingPolicy, value: &Value) -> Said {

@@ -82,3 +82,17 @@ fn troubleshooting_quotes_what_is_printed() {
     }
     assert!(quoted > 150, "{quoted}");
 }
+
+#[test]
+fn one_version_is_named_everywhere() {
+    let version = Regex::new(r#"(?:ref=v|newTag: "?|prescale(?:-demo-backend)?:|VERSION=)([0-9]+\.[0-9]+\.[0-9]+)"#).unwrap();
+    let mut seen = 0;
+    for path in files(&["docs", "manifests", "argocd", "README.md", "Dockerfile"]) {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default(); // a picture is no text
+        for named in version.captures_iter(&text) {
+            assert_eq!(&named[1], env!("CARGO_PKG_VERSION"), "{path}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20, "{seen}");
+}
