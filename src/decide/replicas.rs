@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use crate::model::argocd::Tracking;
 use crate::model::plan::Outlook;
 use crate::model::policy::DEFAULT_PRICE;
 use crate::model::snapshot::Driven;
@@ -120,7 +121,7 @@ fn ask<'a>(
         study: driven.study.as_ref().ok().cloned(),
         unstudied: driven.study.as_ref().err().cloned(),
         lead: workload.lead,
-        settled: workload.deploys.iter().find_map(Deploys::settled),
+        settled: workload.deploys.iter().find(|deploys| deploys.tracking == Tracking::Tracked).and_then(Deploys::settled),
         hindsight: past.hindsight(history, *window, snapshot.now).filter(|_| workload.signals.len() == 1 && borrowed.is_none()),
     };
     Ok(Asked { outlook, forecast, reactive, priced, learned, spare: needed - replicas })

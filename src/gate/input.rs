@@ -67,7 +67,7 @@ impl Inputs<'_> {
                 "from": change.from.as_ref().map(plain),
                 "to": plain(&change.to),
                 "route": change.route,
-                "inverse": is_inverse(change),
+                "inverse": change.is_inverse(),
                 "overlay": change.overlay,
                 "object": change.object,
             },
@@ -163,11 +163,6 @@ fn argocd(deploys: &Deploys) -> Json {
         "sync": status.map(|status| status.sync),
         "health": status.map(|status| status.health),
     })
-}
-
-/// Whether it takes back what an Application did not bear: a number that was made from nothing, be it of this run or kept from one before.
-fn is_inverse(change: &Change) -> bool {
-    change.input().is_none() && change.to.number().is_some()
 }
 
 fn is_floor(field: &Field) -> bool {

@@ -135,6 +135,11 @@ impl Change {
         told.unwrap_or_else(|| self.to.number().map(|value| Input { value, signal: None }))
     }
 
+    /// Whether it takes back what an Application did not bear: a number that was made from nothing, be it of this run or kept from one before.
+    pub fn is_inverse(&self) -> bool {
+        self.input().is_none() && self.to.number().is_some()
+    }
+
     /// What tells whether it is still the one that was declined.
     pub fn basis(&self) -> Basis {
         Basis { input: self.input(), to: self.to.clone() }
