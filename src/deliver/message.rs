@@ -1,16 +1,18 @@
 //! Every word that people read in a commit. Pure.
 
 mod capacity;
+mod held;
+mod reason;
 
 use std::fmt::Write as _;
+
+pub use held::held;
+pub use reason::reason;
 
 use super::{Did, Standing, Stay};
 use crate::model::edit::Group;
 use crate::model::plan::Hindsight;
-use crate::model::{
-    Borrowed, Bytes, Cause, Change, Field, HoldReason, Lead, Limit, NoStudy, NotNow, Plan, Proof, Proven, Reason, Rhythm, Share, Signal,
-    Site, SiteKind, Study,
-};
+use crate::model::{Bytes, Change, Field, Lead, Limit, NoStudy, Plan, Proof, Proven, Rhythm, Signal, Site, SiteKind, Study};
 
 /// Git's customary width of a subject.
 const SUBJECT: usize = 72;
@@ -166,87 +168,6 @@ pub fn site(site: &Site) -> String {
     format!("{}, {kind}", site.place)
 }
 
-/// Why a value is what it is, in one line.
-pub fn reason(reason: &Reason) -> String {
-    match reason {
-        Reason::PeakDemand { signal, model, quantile, demand, capacity } => {
-            let what = match signal {
-                Signal::Promql(_) => "demand".to_owned(),
-                signal => signal.name().to_owned(),
-            };
-            format!(
-                "peak {what} of the window at most {} in {} of 100 cases ({model}); one replica carries {}",
-                amount(*demand, signal),
-                trimmed(quantile * 100.0, 2),
-                amount(*capacity, signal)
-            )
-        }
-        Reason::UnderHpa { target, signal } => {
-            format!(
-                "its HPA adds replicas by itself from {} each on, so the floor covers what it would be late for",
-                amount(*target, signal)
-            )
-        }
-        Reason::Borrowed(Borrowed { overlay, workload, ratio, common }) => format!(
-            "too little history of its own: that of its sibling {workload} in {overlay} stands for it, times {} as over the {} in which both \
-             were measured",
-            trimmed(*ratio, 3),
-            span(*common)
-        ),
-        Reason::Studied { at, price, stretch, gain, simplest } => {
-            let stretch = if *stretch > 1.0 { format!(" and {} times the floor", trimmed(*stretch, 2)) } else { String::new() };
-            let gain = if *gain > 0.0 { format!(", {} % cheaper than {simplest}", trimmed(gain * 100.0, 1)) } else { String::new() };
-            format!(
-                "chosen by replay on {}: this model{gain}, and to plan with a price of shortfall of {}, which served the policy best{stretch}",
-                at.format("%Y-%m-%d"),
-                trimmed(*price, 2)
-            )
-        }
-        Reason::ObjectiveUnstudied { objective, price, why } => {
-            let objective = Share(*objective);
-            format!("no price is known yet that meets the objective of {objective} ({}); until then the price is {price}", unstudied(why))
-        }
-        Reason::Tuned { replayed, before, after } => format!(
-            "a replay of the last {} cost {} replicas with these settings, minutes short included, and {} as it is set now",
-            span(*replayed),
-            trimmed(*after, 2),
-            trimmed(*before, 2)
-        ),
-        Reason::Spare { added, spare } => {
-            format!("{added} of them spare: {} times the square root of those that are busy", trimmed(*spare, 2))
-        }
-        Reason::Kept { .. } => "as it was proposed before: nothing newer is known".to_owned(),
-        Reason::Rests { wanted } => format!("as it was proposed before: {wanted} would be enough, which is hardly less"),
-        Reason::Risk { before, after } => {
-            let share = |risk: f64| trimmed(risk * 100.0, usize::from(risk < 0.1));
-            format!("demand exceeds it in {} of 100 windows like this one, and what is there now in {}", share(*after), share(*before))
-        }
-        Reason::OtherSignal { signal, needed } => format!("{signal} needs {needed}"),
-        Reason::CapacityLearned(learned) => capacity::learned(learned),
-        Reason::TakenBack { application, commit, since } => format!(
-            "Argo CD's Application {application} is Degraded since {}, when it deployed {commit:.12}, which set this: it is taken back",
-            since.format("%Y-%m-%d %H:%M UTC")
-        ),
-        Reason::ManualSync { application } => {
-            format!("Argo CD's Application {application} does not sync by itself: nothing changes before someone syncs it")
-        }
-        Reason::AtLeast { bound, by } => format!("never below {bound}, {}", limit(by)),
-        Reason::AtMost { bound, wanted, by } => format!("never above {bound}, {}, though the forecast asks for {wanted}", limit(by)),
-        Reason::Gated { policy, message } => format!("by pull request, says the gate's policy {policy}: {message}"),
-        Reason::Stepped { wanted, step } => format!("a step of at most {step} towards {wanted}"),
-        Reason::Deferred { wanted, over } => {
-            format!("lowered only to the most that was wanted in the last {}, though {wanted} would do now", span(*over))
-        }
-        Reason::RoomAboveFloor { floor } => format!("room for the autoscaler above the floor of {floor}"),
-        Reason::AtLimit { limit, wanted } => format!("capped at the limit of {limit}, though usage asks for {wanted}"),
-        Reason::Usage { percentile, used, headroom, history } => {
-            let days = history.num_hours() as f64 / 24.0;
-            let what = if *percentile < 100.0 { format!("p{} of usage", trimmed(*percentile, 1)) } else { "the most ever used".to_owned() };
-            format!("{what} was {used} over {} days, with {} % headroom", trimmed(days, 1), trimmed(headroom * 100.0, 0))
-        }
-    }
-}
-
 /// What a study says, in one line.
 pub fn study(study: &Study) -> String {
     let models: Vec<String> = study.models.iter().map(|tried| format!("{} {}", tried.model, trimmed(tried.cost, 2))).collect();
@@ -263,52 +184,6 @@ pub fn study(study: &Study) -> String {
         trimmed(study.price, 2),
         models.join(", ")
     )
-}
-
-/// What Argo CD has against a change, in a few words.
-fn not_now(why: &NotNow) -> String {
-    match why {
-        NotNow::Pinned { revision } => {
-            format!("deploys {revision}, which no commit moves: let it follow the tracked branch, or write where it does")
-        }
-        NotNow::OtherBranch { revision } => format!("deploys the branch {revision}: correct `repository.branch`, or its `targetRevision`"),
-        NotNow::Hydrated { path } => {
-            format!("has its source hydrator write `{path}` on this branch: name the dry branch as `repository.branch`")
-        }
-        NotNow::Frozen(frozen) => {
-            let until = frozen.until.map_or_else(String::new, |until| format!(" until {}", until.format("%Y-%m-%d %H:%M UTC")));
-            format!("is not synced{until}: {}", frozen.window)
-        }
-        NotNow::Syncing => "is being synced".to_owned(),
-        NotNow::Degraded => "is Degraded: nothing is changed before it is well".to_owned(),
-        NotNow::Progressing => "is Progressing: nothing is changed before it is well".to_owned(),
-        NotNow::Failed { message } => format!("could not be synced ({message}): mend that first"),
-        NotNow::Ignored => "leaves `spec.replicas` to others (RespectIgnoreDifferences): a value in Git would never arrive".to_owned(),
-        NotNow::Overrides => "has replicas, patches or components of its own in the cluster: move them into the overlay".to_owned(),
-        NotNow::OutOfSync { objects } if objects.is_empty() => "is OutOfSync: nothing is changed before it is as Git has it".to_owned(),
-        NotNow::OutOfSync { objects } => format!("is OutOfSync in other objects ({}): sync or mend them first", objects.join(", ")),
-    }
-}
-
-/// CPU in whole or thousandth cores, finer where it is less.
-fn cores(cores: f64) -> String {
-    if cores >= 0.01 { format!("{}m", trimmed(cores * 1000.0, 0)) } else { format!("{}m", trimmed(cores * 1000.0, 3)) }
-}
-
-/// Who sets a bound, in a few words.
-fn limit(by: &Limit) -> String {
-    match by {
-        Limit::Policy { field, origin: Some(origin) } => format!("`{field}` of {origin}"),
-        Limit::Policy { field, origin: None } => format!("the default of `{field}`"),
-        Limit::Autoscaler { object } => format!("the ceiling of {} {}", object.kind, object.name),
-        Limit::Nothing => "what bounds a workload without an autoscaler and `replicas.max`".to_owned(),
-        Limit::Quota { name, resource } => format!("since ResourceQuota {name} leaves no more {resource}"),
-    }
-}
-
-/// Until when a window is closed, in a few words.
-fn until_open(until: Option<chrono::DateTime<chrono::Utc>>) -> String {
-    until.map_or("for more than a year".to_owned(), |until| format!("until {}", until.format("%Y-%m-%d %H:%M UTC")))
 }
 
 /// How past forecasts did, in one line.
@@ -329,113 +204,23 @@ pub fn lead(lead: &Lead) -> Option<String> {
     (!stages.is_empty()).then(|| format!("measured lead time, 95th percentiles: {}{total}", stages.join(", ")))
 }
 
+/// Who sets a bound, in a few words.
+fn limit(by: &Limit) -> String {
+    match by {
+        Limit::Policy { field, origin: Some(origin) } => format!("`{field}` of {origin}"),
+        Limit::Policy { field, origin: None } => format!("the default of `{field}`"),
+        Limit::Autoscaler { object } => format!("the ceiling of {} {}", object.kind, object.name),
+        Limit::Nothing => "what bounds a workload without an autoscaler and `replicas.max`".to_owned(),
+        Limit::Quota { name, resource } => format!("since ResourceQuota {name} leaves no more {resource}"),
+    }
+}
+
 /// Why there is no study, in one line.
 pub fn unstudied(why: &NoStudy) -> String {
     match why {
         NoStudy::NotYet => "its turn to be replayed has not come: each run takes `decision.studiesPerRun` workloads".to_owned(),
         NoStudy::ShortHistory { have, need } => format!("only {} to replay; {} are needed", span(*have), span(*need)),
         NoStudy::NotDecided => "nothing could be decided in a replay".to_owned(),
-    }
-}
-
-/// Why something is left alone, in one line.
-pub fn held(why: &HoldReason) -> String {
-    match why {
-        HoldReason::Unchanged => "already as planned".to_owned(),
-        HoldReason::Bounded { wanted, bound, by } if wanted > bound => {
-            format!("the forecast asks for {wanted}: never above {bound}, {}", limit(by))
-        }
-        HoldReason::Bounded { wanted, bound, by } => format!("{wanted} would do: never below {bound}, {}", limit(by)),
-        HoldReason::TooSmall { change, least } => {
-            format!("{:+.0} % is less than the {} % that is worth a change", change * 100.0, trimmed(least * 100.0, 0))
-        }
-        HoldReason::Vetoed { by, band, until } => {
-            let percent = trimmed(band * 100.0, 0);
-            format!("{by}; it rests until what it is made from has moved by {percent} %, or {}", until.format("%Y-%m-%d %H:%M UTC"))
-        }
-        HoldReason::Gated { policy, message } => format!("held by the gate's policy {policy}: {message}"),
-        HoldReason::GateFailed { detail } => format!("nothing is written, since {detail}"),
-        HoldReason::Paused { by } => format!("paused by {by}"),
-        HoldReason::Frozen { why, until } => {
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            format!("a freeze of its policy holds it{why} {}", until_open(*until))
-        }
-        HoldReason::OutsideWindow { until } => format!("none of its policy's windows is open {}", until_open(*until)),
-        HoldReason::ArgoCd { application, why } => format!("Argo CD's Application {application} {}", not_now(why)),
-        HoldReason::VpaOwns { vpa } => {
-            format!(
-                "VerticalPodAutoscaler {} writes its requests (updateMode {}): set that to Off, or `requests.enabled: false`",
-                vpa.name, vpa.mode
-            )
-        }
-        HoldReason::LimitRange { name, bound } => {
-            format!("LimitRange {name} of its namespace would refuse it: its bound is {bound}; change that first")
-        }
-        HoldReason::NoRoom { by } => format!("there is no room for more, {}", limit(by)),
-        HoldReason::NoNode { largest } => format!("no node could hold such a pod: the largest has {largest} to give"),
-        HoldReason::CoolingDown { until } => {
-            format!("scaled a short while ago; it may fall again from {}", until.format("%Y-%m-%d %H:%M UTC"))
-        }
-        HoldReason::Deferred { over, until } => {
-            format!("as much was wanted in the last {}; it may fall from {}", span(*over), until.format("%Y-%m-%d %H:%M UTC"))
-        }
-        HoldReason::ChangesSpent { most, until } => {
-            let wait = format!("the next such change is possible from {}", until.format("%Y-%m-%d %H:%M UTC"));
-            format!("its changes a day ({most}, of which falls take none but the first half) are spent: {wait}")
-        }
-        HoldReason::NoData { signal, detail } => format!("no history of `{}`: {detail}", signal.name()),
-        HoldReason::SignalMissing { signal, why } => {
-            format!("not lowered while the signal `{signal}` is missing: {}", held(why))
-        }
-        HoldReason::ShortHistory { have, need } => format!("only {} of history; {} are needed", span(*have), span(*need)),
-        HoldReason::StaleData { last, limit } => {
-            format!(
-                "the last sample is of {}, older than {}: nothing is scaled on silence",
-                last.format("%Y-%m-%d %H:%M UTC"),
-                span(*limit)
-            )
-        }
-        HoldReason::SourceFailed { detail } | HoldReason::CapacityUnknown { detail } | HoldReason::PolicyInvalid { detail } => {
-            detail.clone()
-        }
-        HoldReason::NotTuned { detail } => detail.clone(),
-        HoldReason::Unstudied { why } => unstudied(why),
-        HoldReason::PolicyOverlap { places } => {
-            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
-            format!("several policies name it: {}; keep one", places.join(", "))
-        }
-        HoldReason::WorkloadAbsent => {
-            "the overlay renders no such workload: correct the policy's `spec.target`, or remove the policy".to_owned()
-        }
-        HoldReason::HpaOwnsResource { resource } => {
-            format!("its HPA scales on {resource} utilization, so that a new request would move the scale point")
-        }
-        HoldReason::CapacityFollows { resource } => {
-            format!(
-                "what one replica carries follows from its {resource} request; give `capacityPerReplica` in the policy to have it sized"
-            )
-        }
-        HoldReason::Restarting { restarts } => format!("{restarts} restarts within the last hour: it is not scaled in before they settle"),
-        HoldReason::Censored { cause, until } => {
-            let what = match cause {
-                Cause::AtMaximum => "its HPA asked for its maximum",
-                Cause::Pending => "pods found no node",
-                Cause::Throttled => "CPU was throttled",
-                Cause::Errors => "more requests failed than usual",
-            };
-            format!("demand may be more than was measured, since {what}; it may fall from {}", until.format("%Y-%m-%d %H:%M UTC"))
-        }
-        HoldReason::SeveralScalers { scalers } => {
-            let names: Vec<String> = scalers.iter().map(ToString::to_string).collect();
-            format!("several autoscalers target it: {}; keep one", names.join(", "))
-        }
-        HoldReason::ScaledElsewhere { kind, name } => {
-            format!(
-                "its replicas are in the hand of {kind} `{name}`, which the overlay does not have: add it there, or remove it from the cluster"
-            )
-        }
-        HoldReason::ScalesToZero => "it may scale to zero; `replicas.raiseFromZero: true` in the policy lifts its floor".to_owned(),
-        HoldReason::Refused(refusal) => refusal.to_string(),
     }
 }
 
@@ -471,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::model::edit::{OverlayEdit, ProvenEdit, Sited};
-    use crate::model::{ObjectRef, Place, Proven, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
+    use crate::model::{ObjectRef, Place, Proven, Reason, RepoPath, Resource, Route, Value, Window, WorkloadId, WorkloadKind};
 
     fn change(name: &str, field: Field, from: Option<Value>, to: Value, reasons: Vec<Reason>) -> Sited {
         let workload = WorkloadId { namespace: "shop".into(), kind: WorkloadKind::Deployment, name: name.into() };

@@ -2,7 +2,7 @@
 
 use crate::model::{CpuCost, Knee, LearnedCapacity, OfVersion};
 
-use super::{cores, trimmed};
+use super::trimmed;
 
 /// What one replica carries, and what tells so.
 pub(super) fn learned(LearnedCapacity { capacity, cpu, knee }: &LearnedCapacity) -> String {
@@ -66,4 +66,9 @@ mod tests {
         assert_eq!(short(&format!("web@sha256:{digest}")), format!("web@sha256:{}", &digest[..12]));
         assert_eq!([0.123_456, 12.3456, 1234.6].map(significant), ["0.123", "12.3", "1235"]);
     }
+}
+
+/// CPU in whole or thousandth finer where it is less.
+fn cores(cores: f64) -> String {
+    if cores >= 0.01 { format!("{}m", trimmed(cores * 1000.0, 0)) } else { format!("{}m", trimmed(cores * 1000.0, 3)) }
 }
