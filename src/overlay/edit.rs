@@ -27,6 +27,13 @@ pub struct Scope {
     pub allowed: Vec<RepoPath>,
 }
 
+impl Scope {
+    /// Whether a file or folder may be changed.
+    pub(super) fn has(&self, path: &RepoPath) -> bool {
+        self.allowed.iter().any(|folder| path.is_under(folder))
+    }
+}
+
 /// Finds the site of each change and splices it. What cannot be edited safely is held.
 pub fn edit(changes: &[Change], tree: &Tree, scope: &Scope) -> Edited {
     let files = Files::new(tree);
@@ -187,7 +194,7 @@ impl<'a> Editor<'a> {
             return Err(HoldReason::Unchanged);
         }
         self.overrides.check(self.files, self.overlay, object, &change.field).map_err(HoldReason::Refused)?;
-        let known = Known { graph: self.graph, overlay: self.overlay, before };
+        let known = Known { graph: self.graph, overlay: self.overlay, before, scope: self.scope };
         let decision = known.decide(object, change).map_err(HoldReason::Refused)?;
         if let Decision::Splice(splices) = &decision {
             let place = object.setters.get(&change.field).and_then(|setters| setters.last()).and_then(Setter::place);
@@ -285,7 +292,7 @@ impl<'a> Editor<'a> {
     }
 
     pub(super) fn writable(&self, path: &RepoPath, line: Option<usize>) -> Result<(), Refusal> {
-        if self.scope.allowed.iter().any(|folder| path.is_under(folder)) {
+        if self.scope.has(path) {
             return Ok(());
         }
         let detail = format!("`{path}` lies outside the folders that may be edited: allow its folder, or set the value by hand");

@@ -27,7 +27,7 @@ pub fn eject(tree: &Tree, scope: &Scope) -> Vec<(RepoPath, Result<OverlayEdit, R
         is_ours.then(|| folder.parent())
     };
     let overlays = tree.iter().filter_map(|(path, _)| has_component(path));
-    let overlays = overlays.filter(|overlay| scope.allowed.iter().any(|folder| overlay.is_under(folder)));
+    let overlays = overlays.filter(|overlay| scope.has(overlay));
     let one = |overlay: RepoPath| {
         let editor =
             Editor { files: &files, graph: &graph, overrides: &overrides, roots: &roots, scope, overlay: &overlay, held: Vec::new() };

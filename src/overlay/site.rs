@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use super::build::{Build, COMPONENT};
-use super::edit::target;
+use super::edit::{Scope, target};
 use super::fields;
 use super::graph::Graph;
 use super::node::Node;
@@ -36,6 +36,7 @@ pub(super) struct Known<'a> {
     pub(super) graph: &'a Graph,
     pub(super) overlay: &'a RepoPath,
     pub(super) before: &'a Build,
+    pub(super) scope: &'a Scope,
 }
 
 impl Known<'_> {
@@ -79,11 +80,13 @@ impl Known<'_> {
         }
     }
 
-    /// The file of a node, where it belongs to the overlay alone and is not written as a whole by Prescale.
+    /// The file of a node, where it belongs to the overlay alone, may be edited as the overlay may, and is not written as a whole by Prescale.
     fn own_file<'n>(&self, node: &'n Node) -> Option<&'n RepoPath> {
         let file = node.origin.as_ref()?.file();
         let ours = self.overlay.join(COMPONENT).is_some_and(|folder| file.is_under(&folder));
-        (!ours && self.graph.belongs_to(file, self.overlay)).then_some(file)
+        // Where the overlay itself may not be edited, the refusal names the line that would be.
+        let within = self.scope.has(file) || !self.scope.has(self.overlay);
+        (!ours && within && self.graph.belongs_to(file, self.overlay)).then_some(file)
     }
 
     /// The Component, where the field is there when components run.
