@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::clients::git::GitError;
 use crate::config::{Config, ConfigError};
 use crate::demo;
 use crate::run::{self, World};
@@ -264,7 +265,7 @@ impl Command {
             Self::Eject(eject) => eject.execute(&progress).await,
             Self::Gate(gate) => tokio::task::block_in_place(|| gate.execute()),
             Self::Doctor(settings) => {
-                let healthy = doctor::examine(settings.load()?.0).await?;
+                let healthy = doctor::examine(settings.load()?.0, settings.config.as_deref()).await?;
                 Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
             }
             Self::Completions { shell } => {
@@ -331,5 +332,6 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     causes.dedup_by(|inner, outer| outer.contains(inner.as_str())); // many libraries repeat their source
     terminal::complain(&causes.join("\n  because: "));
-    ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
+    let is_settings = error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(GitError::Settings { .. }));
+    ExitCode::from(if is_settings { USAGE } else { FAILED })
 }

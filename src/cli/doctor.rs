@@ -1,15 +1,16 @@
 //! `prescale doctor`: each part that a run needs, tried out, with what to do about each trouble.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::clients::cluster::Cluster;
-use crate::clients::git::Repository;
+use crate::clients::git::{self, CommitId, GitError, Repository};
 use crate::clients::github::Github;
 use crate::clients::kustomize::Kustomize;
 use crate::collect::{self, Governed, Source};
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_FILE};
 use crate::deliver::message;
 use crate::model::Tree;
 use crate::run;
@@ -20,8 +21,8 @@ const OK: Style = AnsiColor::Green.on_default();
 const WARN: Style = AnsiColor::Yellow.on_default();
 const FAIL: Style = AnsiColor::Red.on_default().bold();
 
-/// Tries each part and prints what it found. Tells whether a run can do its work.
-pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
+/// Tries each part of what this file, or the default one, configures, and prints what it found. Tells whether a run can do its work.
+pub(super) async fn examine(config: Config, file: Option<&Path>) -> anyhow::Result<bool> {
     let mut healthy = true;
     let mut say = |outcome: Outcome, what: &str, detail: &str| -> std::io::Result<()> {
         let mark = match outcome {
@@ -33,7 +34,15 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         print(&format!("{mark}  {what:<14}{detail}\n"))
     };
 
-    say(Outcome::Ok, "configuration", if config.paused { "valid; paused: nothing will be written" } else { "valid" })?;
+    let file = file.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists()));
+    let read = file.map_or_else(
+        || format!("no {DEFAULT_FILE} here, and no --config: only the environment and flags"),
+        |file| file.display().to_string(),
+    );
+    say(Outcome::Ok, "configuration", &read)?;
+    if config.paused {
+        say(Outcome::Warn, "configuration", "paused: nothing will be written")?;
+    }
 
     match config.store() {
         Ok(store) => match store.probe().await {
@@ -43,8 +52,8 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         Err(error) => say(Outcome::Fail, "state", &format!("{error:#}"))?,
     }
 
-    match config.gate() {
-        Ok(gate) => say(Outcome::Ok, "gate", &format!("{} policies", gate.packages()?.len()))?,
+    match config.gate().and_then(|gate| gate.packages()) {
+        Ok(packages) => say(Outcome::Ok, "gate", &format!("{} policies", packages.len()))?,
         Err(error) => say(Outcome::Fail, "gate", &error.to_string())?,
     }
 
@@ -81,15 +90,16 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
     };
     let forge = forge(&config);
     let lender = forge.as_ref().ok().and_then(|forge| Some(&forge.as_ref()?.0));
-    let settings = run::lent(settings, lender).await.unwrap_or_else(|_| settings.clone()); // told below
-    let opened = tokio::task::block_in_place(|| {
-        let repository = Repository::open(&settings, &config.cache())?;
-        let head = repository.fetch()?;
-        Ok::<_, crate::clients::git::GitError>((repository.tree(head)?, head))
-    });
+    let opened = match run::lent(settings, lender).await {
+        Err(_) => Err("not tried without the token that GitHub lends, see `github`".to_owned()),
+        Ok(settings) => tokio::task::block_in_place(|| tip(&settings, &config)).map_err(|error| match forge {
+            Err(_) => format!("mend `github` first, whose token Git may take: {error}"),
+            Ok(_) => error.to_string(),
+        }),
+    };
     let mut within = BTreeSet::new();
     match opened {
-        Err(error) => say(Outcome::Fail, "repository", &error.to_string())?,
+        Err(error) => say(Outcome::Fail, "repository", &error)?,
         Ok((tree, head)) => {
             let found = format!("branch `{}` at {:.12}; whether a push is let in is not tried", settings.branch, head.to_string());
             say(Outcome::Ok, "repository", &found)?;
@@ -112,6 +122,13 @@ pub(super) async fn examine(config: Config) -> anyhow::Result<bool> {
         },
     }
     Ok(healthy)
+}
+
+/// The newest commit of the tracked branch.
+fn tip(settings: &git::Settings, config: &Config) -> Result<(Tree, CommitId), GitError> {
+    let repository = Repository::open(settings, &config.cache())?;
+    let head = repository.fetch()?;
+    Ok((repository.tree(head)?, head))
 }
 
 /// GitHub, where pull requests are opened there, and what to call it.

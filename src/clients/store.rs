@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -31,6 +31,10 @@ const REPORTS: &str = "reports";
 const WRITTEN: &str = "written.jsonl";
 /// The folder of what people declined where there is no forge to say so: one object a branch that they deleted.
 const DECLINED: &str = "declined";
+/// How the second of a run is written as part of a name.
+const SECOND: &str = "%Y%m%dT%H%M%SZ";
+/// So many bytes are written to see whether it can be done.
+const PROBE: usize = 64 << 10;
 /// How an instant is written as part of a name.
 const INSTANT: &str = "%Y%m%dT%H%M%S%.6fZ";
 /// What was learned is learned anew each day; what was not for so long is of a signal that is gone.
@@ -139,12 +143,24 @@ impl Store {
         &self.label
     }
 
-    /// Tries out whether the state can be written.
+    /// Tries out whether the state can be written: as much as a run's records are.
     pub async fn probe(&self) -> anyhow::Result<()> {
         let context = || format!("cannot write into the state `{}`: is there space, and may this user write?", self.label);
-        let key = Key::from("probe");
-        self.objects.put(&key, Vec::new().into()).await.with_context(context)?;
+        let key = Key::from(format!("probe-{}", std::process::id()));
+        self.objects.put(&key, vec![b'.'; PROBE].into()).await.with_context(context)?;
         self.objects.delete(&key).await.with_context(context)
+    }
+
+    /// When the last run of the last `span` before `now` decided.
+    pub async fn last_run(&self, now: DateTime<Utc>, span: TimeDelta) -> anyhow::Result<Option<DateTime<Utc>>> {
+        let at = |key: &Key| {
+            let (at, _) = key.filename()?.split_once('-')?;
+            Some(NaiveDateTime::parse_from_str(at, SECOND).ok()?.and_utc())
+        };
+        let from = now - span;
+        let offset = Key::from(format!("{RECORDS}/{}/{}", from.format("%Y-%m-%d"), from.format(SECOND)));
+        let keys = self.listed(self.objects.list_with_offset(Some(&Key::from(RECORDS)), &offset)).await?;
+        Ok(keys.iter().filter_map(at).filter(|at| *at < now).max())
     }
 
     /// Writes one run's records as one new object of JSON lines, and forgets what is too old.
@@ -155,7 +171,7 @@ impl Store {
         }
         // Two runs at one second differ in what they recorded; a re-run of the same inputs writes the same object.
         let digest = Sha256::digest(lines.as_bytes());
-        let name = format!("{RECORDS}/{}/{}-{:02x}{:02x}.jsonl", at.format("%Y-%m-%d"), at.format("%Y%m%dT%H%M%SZ"), digest[0], digest[1]);
+        let name = format!("{RECORDS}/{}/{}-{:02x}{:02x}.jsonl", at.format("%Y-%m-%d"), at.format(SECOND), digest[0], digest[1]);
         self.objects
             .put(&Key::from(name.as_str()), lines.into_bytes().into())
             .await
@@ -352,13 +368,12 @@ impl Store {
     }
 
     async fn keys(&self) -> anyhow::Result<Vec<Key>> {
-        let prefix = Key::from(RECORDS);
-        let listed: Vec<_> = self
-            .objects
-            .list(Some(&prefix))
-            .try_collect()
-            .await
-            .with_context(|| format!("cannot list the state `{}`{}", self.label, self.hint()))?;
+        self.listed(self.objects.list(Some(&Key::from(RECORDS)))).await
+    }
+
+    async fn listed(&self, list: BoxStream<'static, object_store::Result<ObjectMeta>>) -> anyhow::Result<Vec<Key>> {
+        let context = || format!("cannot list the state `{}`{}", self.label, self.hint());
+        let listed: Vec<_> = list.try_collect().await.with_context(context)?;
         let mut keys: Vec<Key> = listed.into_iter().map(|object| object.location).collect();
         keys.sort();
         Ok(keys)

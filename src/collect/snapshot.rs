@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::clients::cluster::Cluster as Client;
 use crate::model::argocd::Tracking;
-use crate::model::cluster::Live;
+use crate::model::cluster::{Live, Unseen};
 use crate::model::lead::{Lead, Stage};
 use crate::model::policy::{Driver, delta};
 use crate::model::snapshot::{Driven, Effort};
@@ -115,7 +115,7 @@ pub async fn snapshot(
             }
         })
         .collect();
-    let mut notices: Vec<String> = cluster.unseen.iter().map(ToString::to_string).collect();
+    let mut notices = unseen(&cluster.unseen);
     notices.extend(argocd::notices(&cluster.argocd, tree, tracked, &deploys));
     Ok(Snapshot { now, workloads, shard, elsewhere, amiss, past, base: tracked.base.to_owned(), cluster, notices })
 }
@@ -149,4 +149,15 @@ fn settled(past: &[Record]) -> BTreeMap<(&RepoPath, &WorkloadId), Vec<&Settled>>
 /// Whether what a replica carries of it is learned.
 fn is_learned(driver: &Driver) -> bool {
     driver.capacity_per_replica.is_none() && !matches!(driver.signal, Signal::Cpu | Signal::Memory)
+}
+
+/// What could not be read, in words: a cluster that does not answer is told once.
+fn unseen(all: &[Unseen]) -> Vec<String> {
+    let told = all.chunk_by(|one, next| one.why == next.why).map(|alike| {
+        let [first, _, ..] = alike else { return alike[0].to_string() };
+        let mut without: Vec<&str> = alike.iter().map(|one| one.without.as_str()).collect();
+        without.dedup();
+        format!("{} Without it: {}", first.why, without.join("; "))
+    });
+    told.collect()
 }

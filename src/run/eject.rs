@@ -61,8 +61,11 @@ pub async fn eject(config: &Config, now: DateTime<Utc>, write: bool) -> anyhow::
 async fn open(config: &Config) -> anyhow::Result<Repository> {
     let settings = config.repository()?;
     let forge = config.github()?.filter(|_| settings.password.is_none() && settings.password_file.is_none());
-    let forge =
-        forge.map(|(settings, slug)| Github::open(settings, slug, config.store()?.whole()).map_err(anyhow::Error::from)).transpose()?;
+    let forge = forge
+        .map(|(settings, slug)| {
+            Ok::<_, anyhow::Error>(Github::open(settings, slug, config.store()?.whole()).map_err(|error| ConfigError(error.to_string()))?)
+        })
+        .transpose()?;
     let settings = lent(settings, forge.as_ref()).await?;
     Ok(blocking(|| Repository::open(&settings, &config.cache()))?)
 }

@@ -124,7 +124,7 @@ fn whoever_leaves_needs_git_alone() {
         crate::support::shop::Ran::of(command.envs(environment.iter().copied()))
     };
     eject(&[("PRESCALE__REPOSITORY__PASSWORD", "x")]).says(0, &["its component becomes patches of its own (proven by render)"]);
-    eject(&[]).says(1, &["the key of the GitHub App", "/nowhere/private-key.pem", "`prescale-github-app`"]);
+    eject(&[]).says(2, &["the key of the GitHub App", "/nowhere/private-key.pem", "`prescale-github-app`"]);
 }
 
 #[test]

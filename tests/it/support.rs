@@ -13,6 +13,7 @@ pub(crate) mod prometheus;
 pub(crate) mod repository;
 pub(crate) mod shop;
 pub(crate) mod small;
+pub(crate) mod tls;
 
 /// Whether what takes long is tried too.
 pub(crate) fn is_full() -> bool {

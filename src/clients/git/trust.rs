@@ -112,7 +112,9 @@ pub(super) fn certificate(file: &Path, remote: &Address, host: &str, shown: &[u8
 
 /// The private key for ssh, read so that a missing file is told from a refused key.
 pub(super) fn private_key(file: &PathBuf) -> Result<String, GitError> {
-    fs::read_to_string(file).map_err(|e| GitError::Settings {
-        why: format!("`sshKeyFile` {} cannot be used: {e}; check its path and permissions", file.display()),
-    })
+    let failed = |why: &dyn std::fmt::Display| GitError::Settings {
+        why: format!("`sshKeyFile` {} cannot be used: {why}; check its path and permissions", file.display()),
+    };
+    let key = fs::read_to_string(file).map_err(|error| failed(&error))?;
+    if key.trim().is_empty() { Err(failed(&"it is empty")) } else { Ok(key) }
 }

@@ -1,7 +1,7 @@
 //! Whether the other side is who it says, and whether we are.
 
 use super::*;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use crate::support::tls::Authority;
 
 fn fetch(settings: &Settings) -> Result<CommitId, String> {
     open(settings).0.fetch().map_err(|e| e.to_string())
@@ -88,33 +88,15 @@ fn a_user_key_must_be_the_right_one() {
     assert!(broken.contains("no_key") && broken.contains("did not accept who we are"), "{broken}");
 }
 
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    fn server(&self, upstream: &Upstream, name: &str) -> GitHttp {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        GitHttp::start_tls(upstream.root(), &certificate, &key)
-    }
+fn serve(upstream: &Upstream, authority: &Authority, name: &str) -> GitHttp {
+    GitHttp::start_tls(upstream.root(), authority.identity(name))
 }
 
 #[test]
 fn a_certificate_must_be_issued_by_the_named_authority_for_this_host() {
     let upstream = Upstream::new();
     let (ours, other) = (Authority::new("Ours"), Authority::new("Other"));
-    let server = ours.server(&upstream, "localhost");
+    let server = serve(&upstream, &ours, "localhost");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let mut settings = http_settings(&server);
@@ -143,7 +125,7 @@ fn a_certificate_must_be_issued_by_the_named_authority_for_this_host() {
     assert_eq!(repository.push(next, base).unwrap(), Pushed::Done);
     assert_eq!(upstream.tip(), next.to_string());
 
-    let elsewhere = ours.server(&upstream, "git.example.com");
+    let elsewhere = serve(&upstream, &ours, "git.example.com");
     settings.url = Address::parse(&elsewhere.url()).unwrap();
     let error = fetch(&settings).unwrap_err();
     assert!(error.contains("is not trusted: invalid peer certificate: certificate not valid for name \"localhost\""), "{error}");
@@ -154,7 +136,7 @@ fn a_certificate_must_be_issued_by_the_named_authority_for_this_host() {
 fn a_proxy_is_used_and_its_password_is_not_shown() {
     let upstream = Upstream::new();
     let authority = Authority::new("Ours");
-    let server = authority.server(&upstream, "git.invalid");
+    let server = serve(&upstream, &authority, "git.invalid");
     let folder = tempfile::tempdir().unwrap();
     let mut settings = http_settings(&server);
     settings.url = Address::parse("https://git.invalid/config.git").unwrap();

@@ -13,13 +13,20 @@ use tempfile::TempDir;
 use super::{documents, kustomizations, read, render, root, with_components};
 use crate::state_in_s3::S3;
 use crate::support::forge::Forge;
+use crate::support::git::{commit_at, git};
 use crate::support::git_http::{Fault, GitHttp, PASSWORD, USER};
+use crate::support::git_ssh::GitSsh;
+use crate::support::kube::{KubeApi, TOKEN, objects};
 use crate::support::shop::Ran;
-use crate::support::small::Small;
+use crate::support::small::{Small, start};
+use crate::support::tls::Authority;
 
 const STATE: &str = "/var/lib/prescale";
 const SECRET: &str = "/run/secrets/prescale/prescale-git";
 const CONFIG: &str = "/etc/prescale/prescale.yaml";
+const PASSWD: &str = "/etc/passwd";
+/// Where the kubelet mounts the token of a ServiceAccount.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What the pod of a rendered CronJob runs with.
 struct Pod {
@@ -46,6 +53,11 @@ impl Pod {
         assert!(container["command"].is_null(), "the image's entry point is the program");
         let text = |value: &Json| value.as_str().unwrap().to_owned();
         let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+        let mut mounts: Vec<(String, bool)> =
+            list(&container["volumeMounts"]).iter().map(|one| (text(&one["mountPath"]), one["readOnly"] == true)).collect();
+        if spec["automountServiceAccountToken"] == true {
+            mounts.push((ACCOUNT.into(), true));
+        }
         Self {
             args: list(&container["args"]).iter().map(text).collect(),
             env: list(&container["env"])
@@ -53,7 +65,7 @@ impl Pod {
                 .filter(|one| one["value"].is_string())
                 .map(|one| (text(&one["name"]), text(&one["value"])))
                 .collect(),
-            mounts: list(&container["volumeMounts"]).iter().map(|one| (text(&one["mountPath"]), one["readOnly"] == true)).collect(),
+            mounts,
             secrets: list(&container["envFrom"]).iter().map(|one| text(&one["secretRef"]["name"])).collect(),
             completions: job["completions"].as_u64().unwrap_or(1),
         }
@@ -80,6 +92,7 @@ impl Node {
             std::fs::create_dir_all(node.volume(path)).unwrap();
         }
         std::fs::write(node.volume(SECRET).join("password"), PASSWORD).unwrap();
+        std::fs::write(node.volume(PASSWD), "prescale:x:65532:65532::/tmp:/usr/sbin/nologin\n").unwrap();
         node.configure(&node.git.url());
         node.history(2);
         node
@@ -138,6 +151,8 @@ impl Node {
         for file in ["hosts", "nsswitch.conf", "resolv.conf", "ssl", "ld.so.cache", "alternatives"] {
             command.args(["--ro-bind-try", &format!("/etc/{file}"), &format!("/etc/{file}")]);
         }
+        // The image's user: ssh wants a name.
+        command.arg("--ro-bind").arg(self.volume(PASSWD)).arg(PASSWD);
         for (path, read_only) in &pod.mounts {
             let volume = self.volume(path);
             match state {
@@ -208,6 +223,11 @@ fn overlays_prod_opens_a_pull_request_as_its_app_by_its_own_configuration() {
     }
     std::fs::write(node.volume(CONFIG), config).unwrap();
     let pod = Pod::of(&render(&root().join("manifests/prescale/overlays/prod")));
+    let doctor = Pod {
+        args: ["doctor", "--config", CONFIG].map(ToOwned::to_owned).into(),
+        ..Pod::of(&render(&root().join("manifests/prescale/overlays/prod")))
+    };
+    node.run(&doctor).says(0, &[&format!("ok configuration {CONFIG}"), "ok repository branch `main`", "ok github shop/config"]);
     node.run(&pod).says(0, &["Opened pull request #1"]);
     assert_eq!(node.small.replicas(), 4);
     let pull = forge.pull(1);
@@ -217,6 +237,7 @@ fn overlays_prod_opens_a_pull_request_as_its_app_by_its_own_configuration() {
     // Without the Secret nothing is done in anybody's name.
     std::fs::remove_dir_all(&key).unwrap();
     node.run(&pod).says(2, &["/run/secrets/prescale/prescale-github-app/private-key.pem"]);
+    node.run(&doctor).says(1, &["fail repository mend `github` first", "fail github", "private-key.pem"]);
 }
 
 #[test]
@@ -240,6 +261,65 @@ fn the_overlay_to_begin_with_writes_nothing() {
     let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/overlays/dev"))));
     node.run(&pod).says(0, &["replicas", "proven by render"]);
     assert_eq!(node.small.replicas(), 4);
+}
+
+#[test]
+fn the_token_of_its_service_account_reads_the_cluster_around_a_pod() {
+    let (ours, other) = (Authority::new("kubernetes"), Authority::new("another"));
+    let api = KubeApi::start_tls(ours.identity("127.0.0.1"));
+    let port = api.address().port().to_string();
+    let around = [("KUBERNETES_SERVICE_HOST", "127.0.0.1"), ("KUBERNETES_SERVICE_PORT", port.as_str())];
+    let rendered = with_components("manifests/prescale", "base", &["cluster-scope"]);
+    api.allow(&rendered);
+    api.put(objects::deployment("shop", "web", 4, 4));
+    api.put(objects::quota("shop", &[("pods", "5", "4")]));
+
+    let node = Node::new();
+    let account = node.volume(ACCOUNT);
+    std::fs::create_dir(&account).unwrap();
+    for (name, text) in [("ca.crt", ours.pem.as_str()), ("namespace", "prescale"), ("token", TOKEN)] {
+        std::fs::write(account.join(name), text).unwrap();
+    }
+    let run = |rendered: &str, paused: &str| {
+        let environment = [&around[..], &[("PRESCALE__PAUSED", paused)]].concat();
+        Ran::of(&mut node.command(&Pod::of(rendered), &environment, None))
+    };
+
+    // Without a token no cluster is read, although there is one.
+    run(&render(&root().join("manifests/prescale/base")), "true").says(0, &["1 held"]);
+    assert!(api.log().is_empty());
+    // One that it cannot trust, or that does not know the token, is told, once.
+    std::fs::write(account.join("ca.crt"), &other.pem).unwrap();
+    let mistrusted = run(&rendered, "true");
+    mistrusted.says(0, &["does not answer", "invalid peer certificate", "Without it:"]);
+    assert_eq!(mistrusted.out.matches("does not answer").count(), 1, "{mistrusted:?}");
+    std::fs::write(account.join("ca.crt"), &ours.pem).unwrap();
+    std::fs::write(account.join("token"), "expired").unwrap();
+    run(&rendered, "true").says(0, &["(401)", "renew those of"]);
+    // With what the kubelet mounts.
+    std::fs::write(account.join("token"), TOKEN).unwrap();
+    run(&rendered, "false").says(0, &["Pushed commit"]);
+    assert_eq!(node.small.replicas(), 5, "the quota leaves room for one");
+    assert_eq!(api.writes(), 0);
+}
+
+#[test]
+fn a_remote_base_is_fetched_over_ssh_with_the_key_of_the_secret() {
+    let (ssh, small) = (GitSsh::start(), Small::new(4, "signal: requests, capacityPerReplica: 10"));
+    let base = small.path().join("base.git");
+    git(small.path(), &["clone", "-q", "--bare", "config.git", "base.git"]);
+    let put = |repository: &Path, path: &str, text: &str| commit_at(repository, "main", path, text, start());
+    put(&base, "base/kustomization.yaml", "configMapGenerator: [{name: settings, literals: [a=b]}]\n");
+    let remote = format!("resources: [web.yaml, '{}//base?ref=main']\n", ssh.url(&base));
+    put(&small.bare(), "overlays/prod/kustomization.yaml", &remote);
+    let (node, pod) = (Node::with(small), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    std::fs::copy(ssh.path("known_hosts"), node.volume(SECRET).join("known_hosts")).unwrap();
+    // Without the key it does not render, and so nothing is written.
+    node.run(&pod).says(0, &["does not render"]);
+    assert_eq!(node.small.replicas(), 4);
+    std::fs::copy(ssh.path("user_key"), node.volume(SECRET).join("ssh-key")).unwrap();
+    node.run(&pod).says(0, &["proven by render", "Pushed commit"]);
+    assert_eq!(node.small.replicas(), 6);
 }
 
 #[test]
@@ -288,8 +368,8 @@ fn what_is_wrong_with_a_pod_is_named_in_its_log() {
     };
     let password = |node: &Node| node.volume(SECRET).join("password");
     // The Secret is not there; it lacks the key; the token in it has expired.
-    wrong(&|node| std::fs::remove_dir_all(node.volume(SECRET)).unwrap(), 1, &[&format!("{SECRET}/password"), "cannot be used"]);
-    wrong(&|node| std::fs::write(password(node), "").unwrap(), 1, &[&format!("{SECRET}/password"), "empty"]);
+    wrong(&|node| std::fs::remove_dir_all(node.volume(SECRET)).unwrap(), 2, &[&format!("{SECRET}/password"), "cannot be used"]);
+    wrong(&|node| std::fs::write(password(node), "").unwrap(), 2, &[&format!("{SECRET}/password"), "empty"]);
     wrong(&|node| std::fs::write(password(node), "expired").unwrap(), 1, &["did not accept who we are", "`passwordFile`"]);
     // Git cannot be reached.
     wrong(
@@ -309,7 +389,8 @@ fn what_is_wrong_with_a_pod_is_named_in_its_log() {
 
 #[test]
 fn a_volume_without_room_is_named() {
-    let (node, mut pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    let rendered = with_components("manifests/prescale", "base", &["state-pvc"]);
+    let (node, mut pod) = (Node::new(), Pod::of(&rendered));
     let history = node.volume(STATE).join("history");
     // The volume of the state is small, so that the history lies elsewhere.
     std::fs::rename(history, node.volume("/tmp").join("history")).unwrap();
@@ -317,11 +398,13 @@ fn a_volume_without_room_is_named() {
     let ran = Ran::of(&mut node.command(&pod, &[], Some(16 << 10)));
     ran.says(1, &[STATE, "room"]);
     assert_eq!(node.small.replicas(), 4);
+    pod.args = ["doctor", "--config", CONFIG].map(ToOwned::to_owned).into();
+    Ran::of(&mut node.command(&pod, &[], Some(16 << 10))).says(1, &["fail state cannot write into", "is there space"]);
 }
 
 #[test]
 fn a_second_cronjob_on_one_state_says_so_and_writes_nothing() {
-    let (node, pod) = (Node::new(), Pod::of(&render(&root().join("manifests/prescale/base"))));
+    let (node, pod) = (Node::new(), Pod::of(&with_components("manifests/prescale", "base", &["state-pvc"])));
     node.git.fault("info/refs", Fault::Hang);
     let mut first = node.command(&pod, &[], None).stdout(std::process::Stdio::null()).spawn().unwrap();
     while node.git.log().is_empty() {
@@ -331,6 +414,10 @@ fn a_second_cronjob_on_one_state_says_so_and_writes_nothing() {
     first.kill().unwrap();
     first.wait().unwrap();
     assert_eq!(node.small.replicas(), 4);
+    // One after the other, each looks well: the second one tells of the first.
+    node.git.heal();
+    assert!(!node.run(&pod).err.contains("a second CronJob"));
+    node.run(&pod).says(0, &["another run on this state decided", "is there a second CronJob?"]);
 }
 
 #[test]

@@ -14,10 +14,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use base64::Engine;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+
+use super::tls::{Identity, TlsListener};
 
 /// The only user.
 pub(crate) const USER: &str = "bot";
@@ -68,19 +68,12 @@ impl GitHttp {
         Self::serve(root, None)
     }
 
-    /// The same over TLS, with a certificate (and key) in PEM.
-    pub(crate) fn start_tls(root: &Path, certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Self {
-        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Self::serve(root, Some(TlsAcceptor::from(Arc::new(config))))
+    /// The same over TLS.
+    pub(crate) fn start_tls(root: &Path, identity: Identity) -> Self {
+        Self::serve(root, Some(identity))
     }
 
-    fn serve(root: &Path, tls: Option<TlsAcceptor>) -> Self {
+    fn serve(root: &Path, tls: Option<Identity>) -> Self {
         let shared = Arc::new(Shared { root: root.to_owned(), log: Mutex::default(), faults: Mutex::default(), waiting: Mutex::default() });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -89,7 +82,7 @@ impl GitHttp {
         let scheme = if tls.is_some() { "https" } else { "http" };
         runtime.spawn(async move {
             match tls {
-                Some(acceptor) => axum::serve(TlsListener { listener, acceptor }, router).await,
+                Some(identity) => axum::serve(TlsListener::new(listener, identity), router).await,
                 None => axum::serve(listener, router).await,
             }
         });
@@ -220,28 +213,4 @@ async fn backend(root: &Path, method: &str, path: &str, query: Option<&str>, hea
         response = if name == "Status" { response.status(value[..3].parse::<StatusCode>().unwrap()) } else { response.header(name, value) };
     }
     response.body(Body::from(output.stdout[end + 4..].to_vec())).unwrap()
-}
-
-struct TlsListener {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-}
-
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (stream, address) = self.listener.accept().await.unwrap();
-            // A client that does not like our certificate hangs up.
-            if let Ok(stream) = self.acceptor.accept(stream).await {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
 }

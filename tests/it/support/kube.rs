@@ -8,6 +8,7 @@ mod reply;
 mod selector;
 mod state;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -24,6 +25,8 @@ use tokio::net::TcpListener;
 
 use reply::Reply;
 use state::State;
+
+use super::tls::{Identity, TlsListener};
 
 /// The only token that is good.
 pub(crate) const TOKEN: &str = "canary-kube-4e1c07";
@@ -66,7 +69,7 @@ pub(crate) struct KubeApi {
 }
 
 struct Shared {
-    url: String,
+    address: SocketAddr,
     state: Mutex<State>,
 }
 
@@ -79,13 +82,28 @@ impl Shared {
 impl KubeApi {
     /// Serves all kinds that it knows, and no object yet.
     pub(crate) fn start() -> Self {
+        Self::serve(None)
+    }
+
+    /// The same over TLS, as pods reach it.
+    pub(crate) fn start_tls(identity: Identity) -> Self {
+        Self::serve(Some(identity))
+    }
+
+    fn serve(tls: Option<Identity>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { url, state: Mutex::new(State::new()) });
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared { address, state: Mutex::new(State::new()) });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-        runtime.spawn(async move { axum::serve(TcpListener::from_std(listener).unwrap(), router).await });
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            match tls {
+                Some(identity) => axum::serve(TlsListener::new(listener, identity), router).await,
+                None => axum::serve(listener, router).await,
+            }
+        });
         Self { shared, runtime: Some(runtime) }
     }
 
@@ -93,14 +111,19 @@ impl KubeApi {
     pub(crate) fn kubeconfig(&self, folder: &Path) -> PathBuf {
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: fake\n\
-             clusters:\n- name: fake\n  cluster: {{server: \"{}\"}}\n\
+             clusters:\n- name: fake\n  cluster: {{server: \"http://{}\"}}\n\
              contexts:\n- name: fake\n  context: {{cluster: fake, user: prescale}}\n\
              users:\n- name: prescale\n  user: {{token: {TOKEN}}}\n",
-            self.shared.url
+            self.shared.address
         );
         let path = folder.join("kubeconfig");
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.shared.address
     }
 
     /// Keeps an object, instead of any of its kind, namespace and name. What the server itself would give it is given where it is absent.
