@@ -45,15 +45,15 @@ FROM source AS build
 ARG TARGETARCH
 RUN --mount=type=cache,id=prescale-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=prescale-target-${TARGETARCH},target=/source/target,sharing=locked \
-    cargo build --locked --release --bin prescale \
+    cargo build --locked --release --package prescale \
     && cp target/release/prescale /usr/local/bin/prescale
 
 FROM source AS build-demo-backend
 ARG TARGETARCH
 RUN --mount=type=cache,id=prescale-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=prescale-target-${TARGETARCH},target=/source/target,sharing=locked \
-    cargo build --locked --release --example demo-backend \
-    && cp target/release/examples/demo-backend /usr/local/bin/demo-backend
+    cargo build --locked --release --package demo-backend \
+    && cp target/release/demo-backend /usr/local/bin/demo-backend
 
 # --- The backend of the demo, which Prescale scales.
 FROM debian AS demo-backend

@@ -1,7 +1,6 @@
 //! What is applied to clusters: every folder renders, every object is valid, what Argo CD may deploy is what there is, and the CronJob's own command
 //! line, environment and folders are enough for a run.
 
-mod backend;
 mod cronjob;
 mod docs;
 
@@ -10,10 +9,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use prescale::model::argocd::{Application, Seen};
+use prescale::model::argocd::{Application, ApplicationSet, Seen};
 use prescale::model::{Place, RepoPath, ScalingPolicy};
 use serde::Deserialize as _;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::support::shop::{Ran, prescale};
 
@@ -115,11 +114,11 @@ fn a_field_that_a_definition_does_not_have_is_told() {
     assert!(validate(&application));
     for (at, field) in [("/spec", "sorce"), ("/spec/source", "targetRevison"), ("/spec/syncPolicy/automated", "prun")] {
         let mut odd = application.clone();
-        odd.pointer_mut(at).unwrap()[field] = serde_json::json!("x");
+        odd.pointer_mut(at).unwrap()[field] = json!("x");
         assert!(!validate(&odd), "{at}/{field}");
     }
     let mut odd = application;
-    odd["spec"]["source"]["targetRevision"] = serde_json::json!(7);
+    odd["spec"]["source"]["targetRevision"] = json!(7);
     assert!(!validate(&odd), "a number for a text");
 }
 
@@ -142,6 +141,49 @@ fn with_components(tree: &str, base: &str, components: &[&str]) -> String {
     render(&over)
 }
 
+/// What is promised of each overlay of Prescale: the Job is bounded and has no rights, and the NetworkPolicy is the pod's.
+fn promises(what: &str, rendered: &str) {
+    let rendered = documents(rendered);
+    let of = |kind: &str| rendered.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("{what}: no {kind}"));
+    let cronjob = &of("CronJob")["spec"];
+    assert_eq!((&cronjob["suspend"], &cronjob["concurrencyPolicy"]), (&Json::Null, &json!("Forbid")), "{what}");
+    assert_eq!((&cronjob["successfulJobsHistoryLimit"], &cronjob["failedJobsHistoryLimit"]), (&json!(3), &json!(3)), "{what}");
+    let job = &cronjob["jobTemplate"]["spec"];
+    let seconds = |value: &Json| value.as_u64().unwrap();
+    assert!(seconds(&job["activeDeadlineSeconds"]) < 600, "{what}: it ends before the next is due");
+    assert!(seconds(&cronjob["startingDeadlineSeconds"]) < 600 && seconds(&job["ttlSecondsAfterFinished"]) > 0, "{what}");
+    let pod = &job["template"]["spec"];
+    let [container] = &pod["containers"].as_array().unwrap()[..] else { panic!("{what}: one container") };
+    assert_eq!((&pod["enableServiceLinks"], &pod["restartPolicy"]), (&json!(false), &json!("Never")), "{what}");
+    let bare = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+    assert_eq!(container["securityContext"], bare, "{what}");
+    let context = &pod["securityContext"];
+    assert_eq!((&context["runAsNonRoot"], &context["seccompProfile"]["type"]), (&json!(true), &json!("RuntimeDefault")), "{what}");
+    for amount in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
+        assert!(container["resources"].pointer(amount).is_some(), "{what}: {amount}");
+    }
+    let count = container["env"].as_array().unwrap().iter().find(|one| one["name"] == "PRESCALE__SHARD__COUNT");
+    let shards = count.map(|one| one["value"].as_str().unwrap().parse::<u64>().unwrap());
+    assert_eq!((job["completions"].as_u64(), job["parallelism"].as_u64()), (shards, shards), "{what}");
+    let labels = &of("Namespace")["metadata"]["labels"];
+    let is_restricted = |mode: &&str| labels[format!("pod-security.kubernetes.io/{mode}")] == "restricted";
+    assert!(["enforce", "audit", "warn"].iter().all(|mode| is_restricted(&mode)), "{what}: {labels}");
+    // It reads, by listing alone; nothing connects to it, and it connects to what it is for.
+    for role in rendered.iter().filter(|object| object["kind"] == "Role" || object["kind"] == "ClusterRole") {
+        for rule in role["rules"].as_array().unwrap() {
+            assert_eq!(rule["verbs"], json!(["list"]), "{what}: {rule}");
+            assert!(!rule["resources"].to_string().contains("secrets") && !rule.to_string().contains('*'), "{what}: {rule}");
+        }
+    }
+    let policy = &of("NetworkPolicy")["spec"];
+    assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress", "Egress"]), &json!([])), "{what}");
+    let selected = policy["podSelector"]["matchLabels"].as_object().unwrap();
+    assert!(selected.iter().all(|(name, value)| job["template"]["metadata"]["labels"][name] == *value), "{what}: it is the pod's");
+    let ports = policy["egress"].as_array().unwrap().iter().flat_map(|rule| rule["ports"].as_array().expect("ports").iter());
+    let ports: BTreeSet<u64> = ports.map(|port| port["port"].as_u64().unwrap()).collect();
+    assert_eq!(ports, BTreeSet::from([22, 53, 443, 6443, 9090]), "{what}");
+}
+
 #[test]
 fn components_go_together() {
     let names = |tree: &str| -> Vec<String> {
@@ -153,10 +195,14 @@ fn components_go_together() {
     for set in 0..1_usize << prescale.len() {
         let chosen: Vec<&str> = (0..prescale.len()).filter(|i| set >> i & 1 == 1).map(|i| prescale[i].as_str()).collect();
         let rendered = with_components("manifests/prescale", "base", &chosen);
+        promises(&format!("{chosen:?}"), &rendered);
         // Schemas are slow to load: the sets of one, and all together, say what there is to say of each object.
         if chosen.len() <= 1 || chosen.len() == prescale.len() {
             assert!(validate(&format!("{chosen:?}"), &rendered).is_empty(), "{chosen:?}");
         }
+    }
+    for overlay in ["dev", "prod"] {
+        promises(overlay, &render(&root().join(format!("manifests/prescale/overlays/{overlay}"))));
     }
     let demo = names("manifests/demo");
     assert_eq!(demo, ["backend-hpa", "backend-keda", "podmonitor"]);
@@ -198,7 +244,7 @@ fn argo_cd_may_deploy_what_there_is_and_prescale_understands_how() {
         Allowed(found.unwrap_or_else(|| panic!("no project {name}")).clone())
     };
     let place = Place { path: RepoPath::parse("argocd/demo.yaml").unwrap(), line: None };
-    let mut seen = Vec::new();
+    let (mut seen, mut deployed) = (Vec::new(), BTreeSet::new());
     for object in all.iter().filter(|object| object["kind"] == "Application") {
         let application = Application::read(object, Seen::Git(place.clone())).unwrap();
         assert!(application.auto_sync && !application.ignores_replicas, "{}", application.name);
@@ -211,9 +257,17 @@ fn argo_cd_may_deploy_what_there_is_and_prescale_understands_how() {
         for rendered in documents(&render(&root().join(&folder))) {
             assert!(allowed.takes(&rendered), "{}: {} {}", application.name, rendered["kind"], rendered["metadata"]);
         }
+        deployed.insert((application.name.clone(), path.to_owned(), application.destination.namespace.clone()));
         seen.push(application.name);
     }
     assert_eq!(seen, ["prescale", "shop-staging", "shop-prod"]);
+    // The set makes the demo's two as well, and none of Prescale's own Component.
+    let set = ApplicationSet::read(&documents(&read("argocd/applicationset.yaml"))[0], Seen::Git(place)).unwrap();
+    let folders = ["staging", "prod", "prod/prescale"].map(|name| RepoPath::parse(&format!("demo/overlays/{name}")).unwrap());
+    let made = set.applications("https://git.example.com/platform/config.git", "main", &folders.into()).unwrap();
+    let made = made.into_iter().map(|one| (one.name, one.sources[0].path.clone().unwrap(), one.destination.namespace));
+    deployed.retain(|(name, ..)| name != "prescale");
+    assert_eq!(made.collect::<BTreeSet<_>>(), deployed);
     for overlay in ["dev", "prod"] {
         for rendered in documents(&render(&root().join(format!("manifests/prescale/overlays/{overlay}")))) {
             assert!(project("prescale").takes(&rendered), "{overlay}: {} {}", rendered["kind"], rendered["metadata"]);
@@ -235,6 +289,30 @@ fn the_demo_s_tree_is_the_one_that_the_command_writes() {
             let policy: ScalingPolicy = serde_json::from_value(policy).unwrap();
             assert_eq!(policy.problems(), Vec::<String>::new());
         }
+    }
+}
+
+#[test]
+fn whichever_way_the_demo_s_backend_is_scaled_prescale_writes_its_floor() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("shop");
+    prescale::demo::make(&folder, 1, 0).unwrap();
+    let overlay = "overlays/prod/kustomization.yaml";
+    let own = read(&format!("manifests/demo/{overlay}"));
+    let (start, end) = (own.find("# Sized by hand").unwrap(), own.find("patches:").unwrap());
+    let without_count = [&own[..start], &own[end..]].concat();
+    for (component, kind, field) in
+        [("backend-hpa", "HorizontalPodAutoscaler", "minReplicas"), ("backend-keda", "ScaledObject", "minReplicaCount")]
+    {
+        let text = format!("{without_count}\ncomponents: [../../components/{component}, ../../components/podmonitor]\n");
+        crate::support::git::commit_at(&folder.join("config.git"), "main", overlay, &text, prescale::demo::START);
+        let config = folder.join("prescale.yaml");
+        let at = prescale::demo::START.to_rfc3339();
+        let mut plan = prescale(&["plan", "--output", "json", "--config", config.to_str().unwrap(), "--at", &at]);
+        let report = Ran::of(plan.env("PRESCALE__DECISION__STUDIES_PER_RUN", "0")).json();
+        let is_floor = |change: &&Json| change["workload"]["name"] == "backend" && change["field"] == field;
+        let change = report["changes"].as_array().unwrap().iter().find(is_floor).unwrap_or_else(|| panic!("{component}: {report}"));
+        assert_eq!((&change["object"]["kind"], &change["overlay"]), (&json!(kind), &json!("overlays/prod")), "{component}: {change}");
     }
 }
 
