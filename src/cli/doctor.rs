@@ -144,7 +144,7 @@ fn policies(config: &Config, tree: &Tree) -> (Vec<Governed>, Vec<(Outcome, Strin
     let none = "no ScalingPolicy in Git: only those of a cluster would count; see `policies/README.md`";
     let found = match (governed.len(), amiss.len()) {
         (0, 0) => (Outcome::Warn, none.to_owned()),
-        (n, _) => (Outcome::Ok, format!("{n} workloads governed")),
+        (n, _) => (Outcome::Ok, format!("{n} workload{} governed", if n == 1 { "" } else { "s" })),
     };
     let absent = config.overlays.0.iter().filter(|folder| !tree.is_folder(folder));
     let absent = absent.map(|folder| (Outcome::Fail, format!("the repository has no folder `{folder}`: correct `overlays`")));
