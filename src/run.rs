@@ -187,7 +187,9 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
     // Two CronJobs are safe together, and each alone looks well.
     if let Some(at) = world.store.last_run(now, world.config.decide().every / 2).await? {
         let seconds = (now - at).num_seconds();
-        tracing::warn!("another run on this state decided {seconds} s before this one: was it by hand, or is there a second CronJob?");
+        tracing::warn!(
+            "another run on this state decided {seconds} s before this one: a try that failed, one by hand, or is there a second CronJob?"
+        );
     }
     let planned = learning(world, now, keep).await?;
     if let Some(error) = unkept.get() {
