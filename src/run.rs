@@ -184,11 +184,13 @@ pub async fn run(world: &World, now: DateTime<Utc>) -> anyhow::Result<Ran> {
             let _ = unkept.set(error); // the first one is told
         }
     };
-    // Two CronJobs are safe together, and each alone looks well.
-    if let Some(at) = world.store.last_run(now, world.config.decide().every / 2).await? {
-        let seconds = (now - at).num_seconds();
+    // Two CronJobs are safe together, and each alone looks well. Where their runs overlap, only the next ones see it.
+    let every = world.config.decide().every;
+    let runs = [world.store.runs(now, every * 3 / 2).await?, vec![now]].concat();
+    if let Some(close) = runs.windows(2).find(|pair| pair[1] - pair[0] < every / 2) {
+        let (seconds, at) = ((close[1] - close[0]).num_seconds(), close[1].to_rfc3339());
         tracing::warn!(
-            "another run on this state decided {seconds} s before this one: a try that failed, one by hand, or is there a second CronJob?"
+            "two runs on this state decided {seconds} s apart, at {at}: was one by hand, or a try again, or is there a second CronJob?"
         );
     }
     let planned = learning(world, now, keep).await?;

@@ -143,16 +143,19 @@ impl Store {
         &self.label
     }
 
-    /// Tries out whether the state can be written: as much as a run's records are.
+    /// Tries out whether the state can be written: more than an empty file, which a full volume takes.
     pub async fn probe(&self) -> anyhow::Result<()> {
         let context = || format!("cannot write into the state `{}`: is there space, and may this user write?", self.label);
         let key = Key::from(format!("probe-{}", std::process::id()));
         self.objects.put(&key, vec![b'.'; PROBE].into()).await.with_context(context)?;
-        self.objects.delete(&key).await.with_context(context)
+        match self.objects.delete(&key).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()), // another probe of this name did it
+            deleted => deleted.with_context(context),
+        }
     }
 
-    /// When the last run of the last `span` before `now` decided.
-    pub async fn last_run(&self, now: DateTime<Utc>, span: TimeDelta) -> anyhow::Result<Option<DateTime<Utc>>> {
+    /// When the runs of the last `span` before `now` decided, in order.
+    pub async fn runs(&self, now: DateTime<Utc>, span: TimeDelta) -> anyhow::Result<Vec<DateTime<Utc>>> {
         let at = |key: &Key| {
             let (at, _) = key.filename()?.split_once('-')?;
             Some(NaiveDateTime::parse_from_str(at, SECOND).ok()?.and_utc())
@@ -160,7 +163,7 @@ impl Store {
         let from = now - span;
         let offset = Key::from(format!("{RECORDS}/{}/{}", from.format("%Y-%m-%d"), from.format(SECOND)));
         let keys = self.listed(self.objects.list_with_offset(Some(&Key::from(RECORDS)), &offset)).await?;
-        Ok(keys.iter().filter_map(at).filter(|at| *at < now).max())
+        Ok(keys.iter().filter_map(at).filter(|at| *at < now).collect())
     }
 
     /// Writes one run's records as one new object of JSON lines, and forgets what is too old.

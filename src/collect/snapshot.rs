@@ -157,7 +157,8 @@ fn unseen(all: &[Unseen]) -> Vec<String> {
         let [first, _, ..] = alike else { return alike[0].to_string() };
         let mut without: Vec<&str> = alike.iter().map(|one| one.without.as_str()).collect();
         without.dedup();
-        format!("{} Without it: {}", first.why, without.join("; "))
+        let stop = if first.why.ends_with(['?', '.']) { "" } else { "." };
+        format!("{}{stop} Without it: {}", first.why, without.join("; "))
     });
     told.collect()
 }

@@ -167,7 +167,7 @@ fn promises(what: &str, rendered: &str) {
     assert_eq!((job["completions"].as_u64(), job["parallelism"].as_u64()), (shards, shards), "{what}");
     let labels = &of("Namespace")["metadata"]["labels"];
     let is_restricted = |mode: &&str| labels[format!("pod-security.kubernetes.io/{mode}")] == "restricted";
-    assert!(["enforce", "audit", "warn"].iter().all(|mode| is_restricted(&mode)), "{what}: {labels}");
+    assert!(["enforce", "audit", "warn"].iter().all(is_restricted), "{what}: {labels}");
     // It reads, by listing alone; nothing connects to it, and it connects to what it is for.
     for role in rendered.iter().filter(|object| object["kind"] == "Role" || object["kind"] == "ClusterRole") {
         for rule in role["rules"].as_array().unwrap() {

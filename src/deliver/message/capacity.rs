@@ -54,6 +54,11 @@ fn significant(value: f64) -> String {
     trimmed(value, digits as usize)
 }
 
+/// CPU in whole or thousandth cores, finer where it is less.
+fn cores(cores: f64) -> String {
+    if cores >= 0.01 { format!("{}m", trimmed(cores * 1000.0, 0)) } else { format!("{}m", trimmed(cores * 1000.0, 3)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,9 +71,4 @@ mod tests {
         assert_eq!(short(&format!("web@sha256:{digest}")), format!("web@sha256:{}", &digest[..12]));
         assert_eq!([0.123_456, 12.3456, 1234.6].map(significant), ["0.123", "12.3", "1235"]);
     }
-}
-
-/// CPU in whole or thousandth finer where it is less.
-fn cores(cores: f64) -> String {
-    if cores >= 0.01 { format!("{}m", trimmed(cores * 1000.0, 0)) } else { format!("{}m", trimmed(cores * 1000.0, 3)) }
 }

@@ -295,7 +295,7 @@ fn the_token_of_its_service_account_reads_the_cluster_around_a_pod() {
     assert_eq!(mistrusted.out.matches("does not answer").count(), 1, "{mistrusted:?}");
     std::fs::write(account.join("ca.crt"), &ours.pem).unwrap();
     std::fs::write(account.join("token"), "expired").unwrap();
-    run(&rendered, "true").says(0, &["(401)", "renew those of"]);
+    run(&rendered, "true").says(0, &["(401)", "renew those of", ". Without it:"]);
     // With what the kubelet mounts.
     std::fs::write(account.join("token"), TOKEN).unwrap();
     run(&rendered, "false").says(0, &["Pushed commit"]);
@@ -417,7 +417,7 @@ fn a_second_cronjob_on_one_state_says_so_and_writes_nothing() {
     // One after the other, each looks well: the second one tells of the first.
     node.git.heal();
     assert!(!node.run(&pod).err.contains("a second CronJob"));
-    node.run(&pod).says(0, &["another run on this state decided", "is there a second CronJob?"]);
+    node.run(&pod).says(0, &["two runs on this state decided", "is there a second CronJob?"]);
 }
 
 #[test]
