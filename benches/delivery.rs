@@ -7,6 +7,9 @@
 #[path = "../tests/it/support/git_http.rs"]
 #[allow(dead_code)]
 mod git_http;
+#[path = "../tests/it/support/tls.rs"]
+#[allow(dead_code)]
+mod tls;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
